@@ -1,0 +1,180 @@
+//! Identifiers: one newtype per table, a UUIDv7 in the database and a TypeID (`wsp_01k9…`) outside.
+//!
+//! The prefixes are frozen once published; this file is their only table.
+//! A bare `Uuid` does not cross a module border. New ids come from [`new`](WorkspaceId::new) with the time of the
+//! request's clock, so that a test with a fake clock makes ids of its own time.
+//!
+//! Source: TypeID specification 0.3 (lower-case base32 of Crockford), RFC 9562 section 5.7 (UUIDv7).
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// Why a text is not an id of the expected kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected an id that looks like {expected}_01h455vb4pex5vsknk084sn02q")]
+pub struct InvalidId {
+    /// The prefix that was expected.
+    pub expected: &'static str,
+}
+
+/// What every id newtype can do.
+pub trait Id: Copy + Eq + std::hash::Hash + std::fmt::Debug + std::fmt::Display + Send + Sync + 'static {
+    /// The TypeID prefix, for example `wsp`.
+    const PREFIX: &'static str;
+    /// The id of this uuid.
+    fn from_uuid(uuid: Uuid) -> Self;
+    /// The uuid inside.
+    fn uuid(self) -> Uuid;
+}
+
+/// The version 7 uuid for this instant with fresh random bits.
+pub fn uuid_v7(at: DateTime<Utc>) -> Uuid {
+    let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes ids; the time comes from the clock")]
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, at.timestamp_subsec_nanos()))
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident $prefix:literal),* $(,)?) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, diesel::AsExpression, diesel::FromSqlRow)]
+            #[diesel(sql_type = diesel::sql_types::Uuid)]
+            pub struct $name(Uuid);
+
+            impl $name {
+                /// A new id, ordered by `at`.
+                pub fn new(at: DateTime<Utc>) -> Self { Self(uuid_v7(at)) }
+            }
+
+            impl Id for $name {
+                const PREFIX: &'static str = $prefix;
+                fn from_uuid(uuid: Uuid) -> Self { Self(uuid) }
+                fn uuid(self) -> Uuid { self.0 }
+            }
+
+            impl std::fmt::Display for $name {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write(f, $prefix, self.0) }
+            }
+
+            impl std::fmt::Debug for $name {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write(f, $prefix, self.0) }
+            }
+
+            impl std::str::FromStr for $name {
+                type Err = InvalidId;
+                fn from_str(text: &str) -> Result<Self, InvalidId> { parse(text, $prefix).map(Self) }
+            }
+
+            impl serde::Serialize for $name {
+                fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> { to.collect_str(self) }
+            }
+
+            impl<'de> serde::Deserialize<'de> for $name {
+                fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                    let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+                    text.parse().map_err(serde::de::Error::custom)
+                }
+            }
+
+            impl diesel::serialize::ToSql<diesel::sql_types::Uuid, diesel::pg::Pg> for $name {
+                fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>) -> diesel::serialize::Result {
+                    <Uuid as diesel::serialize::ToSql<diesel::sql_types::Uuid, diesel::pg::Pg>>::to_sql(&self.0, out)
+                }
+            }
+
+            impl diesel::deserialize::FromSql<diesel::sql_types::Uuid, diesel::pg::Pg> for $name {
+                fn from_sql(bytes: diesel::pg::PgValue<'_>) -> diesel::deserialize::Result<Self> {
+                    <Uuid as diesel::deserialize::FromSql<diesel::sql_types::Uuid, diesel::pg::Pg>>::from_sql(bytes).map(Self)
+                }
+            }
+
+            impl From<$name> for async_graphql::ID {
+                fn from(id: $name) -> Self { async_graphql::ID(id.to_string()) }
+            }
+        )*
+
+        /// Every prefix with the name of its type.
+        pub const PREFIXES: &[(&str, &str)] = &[$(($prefix, stringify!($name))),*];
+    };
+}
+
+ids! {
+    /// A tenant: the isolation boundary.
+    TenantId "tnt",
+    /// A person, across tenants.
+    UserId "usr",
+    /// An e-mail address of a person.
+    UserEmailId "eml",
+    /// A sign-in session of a person.
+    SessionId "ses",
+    /// A refresh token; never shown, the token itself is a secret.
+    RefreshTokenId "rft",
+    /// A person inside one tenant.
+    MemberId "mbr",
+    /// A role of a tenant.
+    RoleId "rol",
+    /// A role given to a member, tenant-wide or on a workspace.
+    RoleGrantId "rgr",
+    /// A workspace: a part of a tenant.
+    WorkspaceId "wsp",
+    /// A member's place in a workspace.
+    WorkspaceMemberId "wsm",
+    /// A project in a workspace.
+    ProjectId "prj",
+    /// A task in a project.
+    TaskId "tsk",
+    /// An API key; never the key's secret.
+    ApiKeyId "key",
+    /// An entry of the audit log.
+    AuditLogId "aud",
+    /// An outgoing event.
+    EventId "evt",
+    /// A plan that a tenant subscribes to.
+    PlanId "pln",
+}
+
+fn write(f: &mut std::fmt::Formatter<'_>, prefix: &'static str, uuid: Uuid) -> std::fmt::Result {
+    let kind = type_safe_id::DynamicType::new(prefix).map_err(|_| std::fmt::Error)?;
+    write!(f, "{}", type_safe_id::TypeSafeId::from_type_and_uuid(kind, uuid))
+}
+
+fn parse(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
+    let wrong = InvalidId { expected: prefix };
+    let id: type_safe_id::TypeSafeId<type_safe_id::DynamicType> = text.parse().map_err(|_| wrong.clone())?;
+    if id.type_prefix() == prefix { Ok(id.uuid()) } else { Err(wrong) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn prefixes_are_unique() {
+        let mut seen = std::collections::HashSet::new();
+        for (prefix, name) in PREFIXES {
+            assert!(seen.insert(prefix), "{name} repeats the prefix {prefix}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_id_survives_the_way_out_and_in(bits: u128) {
+            let id = TaskId(Uuid::from_u128(bits));
+            prop_assert_eq!(id.to_string().parse::<TaskId>(), Ok(id));
+        }
+
+        #[test]
+        fn another_kind_is_refused(bits: u128) {
+            let id = TaskId(Uuid::from_u128(bits));
+            prop_assert!(id.to_string().parse::<ProjectId>().is_err());
+            prop_assert!(id.0.to_string().parse::<TaskId>().is_err());
+        }
+
+        #[test]
+        fn any_text_is_answered_without_a_panic(text in ".{0,64}") {
+            let _ = text.parse::<TaskId>();
+        }
+    }
+}
