@@ -169,6 +169,7 @@ COMMENT ON FUNCTION app.refuse_unfit(regclass) IS 'Raises, with the cure, what k
 CREATE FUNCTION app.enrol_table(table_name text, audit text DEFAULT 'none') RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, public, pg_temp
+    SET client_min_messages = warning
 AS $$
 DECLARE
     relation regclass := to_regclass(table_name);

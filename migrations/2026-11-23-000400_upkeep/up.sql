@@ -310,7 +310,7 @@ BEGIN
     INSERT INTO audit_logs (tenant_id, id, at, action, outcome, actor_kind, actor_id, workspace_id, target_kind, target_id,
                             request_id, source, detail)
     VALUES (
-        tenant, app.uuid_v7(now()), now(),
+        tenant, app.uuid_v7(clock_timestamp()), clock_timestamp(),
         'table_' || regexp_replace(lower(left(name, 60)), '[^a-z0-9_]', '_', 'g')
             || CASE TG_OP WHEN 'INSERT' THEN '.created' WHEN 'UPDATE' THEN '.updated' ELSE '.deleted' END,
         'success',
