@@ -92,17 +92,14 @@ struct TreeRow {
     parent_workspace_id: Option<WorkspaceId>,
 }
 
-const GRANTS: TenantSql = const {
-    TenantSql::new(
+const GRANTS: TenantSql = TenantSql::new(
         "SELECT m.id AS member_id, g.role_id, g.workspace_id, g.expires_at \
          FROM members m LEFT JOIN role_grants g ON g.tenant_id = {tenant} AND g.member_id = m.id \
          WHERE m.tenant_id = {tenant} AND m.user_id = {} AND m.status = 'active' AND m.deleted_at IS NULL",
-    )
-};
+);
 
 /// A role's policy with those it inherits; ten levels are more than the roles of a tenant may nest.
-const POLICIES: TenantSql = const {
-    TenantSql::new(
+const POLICIES: TenantSql = TenantSql::new(
         "WITH RECURSIVE chain (root, role_id, depth) AS ( \
            SELECT DISTINCT g.role_id, g.role_id, 0 FROM role_grants g \
            JOIN members m ON m.tenant_id = {tenant} AND m.id = g.member_id \
@@ -114,12 +111,10 @@ const POLICIES: TenantSql = const {
            WHERE r.inherits_role_id IS NOT NULL AND c.depth < 10) \
          SELECT c.root AS role_id, p.permission, p.effect FROM chain c \
          JOIN role_permissions p ON p.tenant_id = {tenant} AND p.role_id = c.role_id",
-    )
-};
+);
 
 /// The granted workspaces with everything below them.
-const TREE: TenantSql = const {
-    TenantSql::new(
+const TREE: TenantSql = TenantSql::new(
         "WITH RECURSIVE tree (id, parent_workspace_id, depth) AS ( \
            SELECT DISTINCT w.id, w.parent_workspace_id, 0 FROM role_grants g \
            JOIN members m ON m.tenant_id = {tenant} AND m.id = g.member_id \
@@ -129,19 +124,16 @@ const TREE: TenantSql = const {
            SELECT w.id, w.parent_workspace_id, t.depth + 1 FROM tree t \
            JOIN workspaces w ON w.tenant_id = {tenant} AND w.parent_workspace_id = t.id WHERE t.depth < 10) \
          SELECT DISTINCT id, parent_workspace_id FROM tree",
-    )
-};
+);
 
-const SUBTREE: TenantSql = const {
-    TenantSql::new(
+const SUBTREE: TenantSql = TenantSql::new(
         "WITH RECURSIVE tree (id, parent_workspace_id, depth) AS ( \
            SELECT w.id, w.parent_workspace_id, 0 FROM workspaces w WHERE w.tenant_id = {tenant} AND w.id = {} \
            UNION \
            SELECT w.id, w.parent_workspace_id, t.depth + 1 FROM tree t \
            JOIN workspaces w ON w.tenant_id = {tenant} AND w.parent_workspace_id = t.id WHERE t.depth < 10) \
          SELECT DISTINCT id, parent_workspace_id FROM tree",
-    )
-};
+);
 
 /// The version of the tenant's rights. One statement.
 pub(crate) async fn access_version(tx: &TenantTx) -> Result<i64, DbError> {
@@ -213,13 +205,11 @@ impl KeyRow {
     }
 }
 
-const KEY: TenantSql = const {
-    TenantSql::new(
+const KEY: TenantSql = TenantSql::new(
         "SELECT m.user_id, k.workspace_id, k.allowed_cidrs, k.expires_at, k.revoked_at, k.overlap_until \
          FROM api_keys k JOIN members m ON m.tenant_id = {tenant} AND m.id = k.owner_member_id \
          WHERE k.tenant_id = {tenant} AND k.id = {}",
-    )
-};
+);
 
 /// The key of the transaction's tenant. One statement.
 pub(super) async fn find_key(tx: &TenantTx, key: ApiKeyId) -> Result<Option<KeyRow>, DbError> {

@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod error;
+pub mod gql;
 pub mod idempotency;
 pub mod mutation;
 pub mod reading;
