@@ -14,9 +14,12 @@
 //!
 //! Start reading at [`scope`] (statements), then `core` (how a transaction begins and ends).
 
+mod client;
 mod core;
+pub mod doctor;
 mod error;
 pub mod keyset;
+pub mod migrate;
 mod pool;
 mod raw;
 mod schema;
@@ -30,6 +33,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 pub use self::{
+    client::ConnectError,
     core::Stats,
     error::DbError,
     pool::{BadUrl, PoolOptions},
