@@ -89,9 +89,6 @@ macro_rules! ids {
                 }
             }
 
-            impl From<$name> for async_graphql::ID {
-                fn from(id: $name) -> Self { async_graphql::ID(id.to_string()) }
-            }
         )*
 
         /// Every prefix with the name of its type.
