@@ -38,7 +38,7 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident $prefix:literal),* $(,)?) => {
         $(
             $(#[$doc])*
-            #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, diesel::AsExpression, diesel::FromSqlRow)]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
             #[diesel(sql_type = diesel::sql_types::Uuid)]
             pub struct $name(Uuid);
 
@@ -88,6 +88,7 @@ macro_rules! ids {
                     <Uuid as diesel::deserialize::FromSql<diesel::sql_types::Uuid, diesel::pg::Pg>>::from_sql(bytes).map(Self)
                 }
             }
+
         )*
 
         /// Every prefix with the name of its type.
