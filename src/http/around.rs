@@ -15,11 +15,11 @@ use tracing::Instrument;
 
 use super::{
     client::{Peer, TrustedProxies},
-    codes::ErrorCode,
     reply,
 };
 use crate::{
     clock::Clock,
+    graphql::ErrorCode,
     ids::RequestId,
     telemetry::{self, TraceParent},
 };
@@ -62,7 +62,12 @@ pub(super) async fn around(State(around): State<Arc<Surroundings>>, mut request:
     let served = async {
         let response = AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
             let status = StatusCode::INTERNAL_SERVER_ERROR;
-            reply::plain_error(ErrorCode::Internal, status, "an internal error ended this request", meta.request_id)
+            reply::plain_error(
+                ErrorCode::Internal,
+                status,
+                "Something failed on our side. The request id finds it in the logs.",
+                meta.request_id,
+            )
         });
         telemetry::log_response(response.status(), meta.started.elapsed());
         response

@@ -28,10 +28,10 @@ pub struct GraphqlBody {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// The body is not JSON, or not UTF-8.
-    #[error("the body is not JSON: {0}")]
+    #[error("The body is not JSON: {0}.")]
     NotJson(String),
     /// A list of requests.
-    #[error("a list of requests in one body is not supported; send each in a request of its own")]
+    #[error("A list of requests in one body is not supported; send each in a request of its own.")]
     Batch,
     /// JSON, but not of the form of a GraphQL request.
     #[error("{0}")]
@@ -62,7 +62,7 @@ impl GraphqlBody {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let Some(position) = PARAMETERS.iter().position(|parameter| *parameter == name) else { continue };
             if std::mem::replace(&mut seen[position], true) {
-                return Err(BodyError::Malformed(format!("{name} is given twice").into()));
+                return Err(BodyError::Malformed(format!("The parameter {name} is given twice.").into()));
             }
             if value.is_empty() && position > 0 {
                 continue;
@@ -82,7 +82,9 @@ impl GraphqlBody {
 
     fn complete(mut self) -> Result<Self, BodyError> {
         if self.query.is_none() && !self.extensions.contains_key("persistedQuery") {
-            return Err(BodyError::Malformed("query is missing: it must be the text of a GraphQL document".into()));
+            return Err(BodyError::Malformed(
+                "The property query is missing: it is the text of a GraphQL document.".into(),
+            ));
         }
         if self.operation_name.as_deref() == Some("") {
             self.operation_name = None;
@@ -99,7 +101,7 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<HashMap<St
 
 fn from_parameter<'a, T: Deserialize<'a>>(name: &str, text: &'a str) -> Result<T, BodyError> {
     serde_json::from_str(text)
-        .map_err(|_| BodyError::Malformed(format!("{name} must be a JSON object, URL-encoded").into()))
+        .map_err(|_| BodyError::Malformed(format!("The parameter {name} must be a JSON object, URL-encoded.").into()))
 }
 
 fn batch_or_broken(bytes: &[u8]) -> BodyError {
@@ -113,7 +115,7 @@ fn batch_or_broken(bytes: &[u8]) -> BodyError {
 fn malformed(bytes: &[u8], error: &serde_json::Error) -> BodyError {
     let value = match serde_json::from_slice::<serde_json::Value>(bytes) {
         Ok(serde_json::Value::Object(value)) => value,
-        Ok(_) => return BodyError::Malformed("the body must be a JSON object with the property query".into()),
+        Ok(_) => return BodyError::Malformed("The body must be a JSON object with the property query.".into()),
         Err(error) => return BodyError::NotJson(error.to_string()),
     };
     let wrong = |name: &str| match (name, value.get(name)) {
@@ -123,9 +125,9 @@ fn malformed(bytes: &[u8], error: &serde_json::Error) -> BodyError {
     };
     let found = PARAMETERS.iter().find_map(|name| Some((name, wrong(name)?)));
     BodyError::Malformed(match found {
-        Some((name, expected)) => format!("{name} must be {expected}").into(),
-        None if error.to_string().starts_with("duplicate field") => "a property of the body is given twice".into(),
-        None => "variables or extensions hold a value that GraphQL cannot take".into(),
+        Some((name, expected)) => format!("The property {name} must be {expected}.").into(),
+        None if error.to_string().starts_with("duplicate field") => "A property of the body is given twice.".into(),
+        None => "The variables or extensions hold a value that GraphQL cannot take.".into(),
     })
 }
 
@@ -160,13 +162,13 @@ mod tests {
 
     #[test]
     fn each_wrong_parameter_is_named() {
-        assert_eq!(refused(r#"{"query":1}"#), "query must be a string");
-        assert_eq!(refused(r#"{"query":"{a}","operationName":[]}"#), "operationName must be a string");
-        assert_eq!(refused(r#"{"query":"{a}","variables":[7]}"#), "variables must be an object");
-        assert_eq!(refused(r#"{"query":"{a}","extensions":"x"}"#), "extensions must be an object");
-        assert_eq!(refused(r#"{"query":"{a}","query":"{b}"}"#), "a property of the body is given twice");
-        assert!(refused(r#"{"qeury":"{a}"}"#).starts_with("query is missing"));
-        assert!(refused(r#""text""#).starts_with("the body must be a JSON object"));
+        assert_eq!(refused(r#"{"query":1}"#), "The property query must be a string.");
+        assert_eq!(refused(r#"{"query":"{a}","operationName":[]}"#), "The property operationName must be a string.");
+        assert_eq!(refused(r#"{"query":"{a}","variables":[7]}"#), "The property variables must be an object.");
+        assert_eq!(refused(r#"{"query":"{a}","extensions":"x"}"#), "The property extensions must be an object.");
+        assert_eq!(refused(r#"{"query":"{a}","query":"{b}"}"#), "A property of the body is given twice.");
+        assert!(refused(r#"{"qeury":"{a}"}"#).starts_with("The property query is missing"));
+        assert!(refused(r#""text""#).starts_with("The body must be a JSON object"));
     }
 
     #[test]

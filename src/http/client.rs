@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
-use ipnet::IpNet;
+use ipnetwork::IpNetwork;
 
 /// The address of the connection's other end, put into every request by the server.
 #[derive(Clone, Copy, Debug)]
@@ -11,11 +11,11 @@ pub struct Peer(pub SocketAddr);
 
 /// The networks whose `X-Forwarded-For` is believed; empty means nobody's is.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies(Vec<IpNetwork>);
 
 impl TrustedProxies {
     /// Trusts proxies in these networks.
-    pub fn new(networks: Vec<IpNet>) -> Self {
+    pub fn new(networks: Vec<IpNetwork>) -> Self {
         Self(networks)
     }
 
@@ -39,7 +39,7 @@ impl TrustedProxies {
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
+        self.0.iter().any(|network| network.contains(address))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Media type, method, cross-site guard, body, then the [`GraphqlService`] within the deadline, then the answer. The
 //! first rule that a request breaks answers it. `query`, the document, is not looked into here.
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_graphql::Response as GraphqlResponse;
 use axum::{
@@ -20,11 +20,11 @@ use super::{
     accept::{self, MediaType, WrongContentType},
     around::Meta,
     body::BodyError,
-    codes::ErrorCode,
     reply,
 };
 pub use super::{body::GraphqlBody, reply::Refusal};
 use crate::{
+    graphql::{ApiError, ErrorCode, error::code_of},
     ids::RequestId,
     telemetry::{OperationNames, RequestRecord, TraceParent},
 };
@@ -185,7 +185,7 @@ impl Endpoint {
             Outcome::Executed(executed) => {
                 let outcome = if executed.errors.is_empty() { "ok" } else { "errors" };
                 let code = reply::began(&executed).then_some(outcome);
-                let code = code.or_else(|| executed.errors.first().and_then(reply::code_of).map(ErrorCode::as_str));
+                let code = code.or_else(|| executed.errors.first().and_then(code_of).map(ErrorCode::as_str));
                 record.executed(answer.operation.as_deref(), code.unwrap_or("GRAPHQL_VALIDATION_FAILED"));
                 reply::executed(executed, media.unwrap_or(MediaType::Json), meta.request_id)
             }
@@ -219,10 +219,10 @@ impl Endpoint {
         let refusal = match tokio::time::timeout_at(deadline, executed).await {
             Ok(Ok(outgoing)) => return OutgoingResponse { operation: outgoing.operation.or(operation), ..outgoing },
             // The panic hook has logged it, with this request's span.
-            Ok(Err(_)) => Refusal::new(ErrorCode::Internal, "an internal error ended this request"),
+            Ok(Err(_)) => ApiError::internal().into(),
             Err(_) => {
                 let seconds = self.limits.deadline.as_secs_f32();
-                let message = format!("the operation was stopped after {seconds} s; ask for less at a time");
+                let message = format!("The operation was stopped after {seconds} s. Ask for less at a time.");
                 Refusal::new(ErrorCode::Timeout, message)
             }
         };
@@ -240,32 +240,32 @@ impl Endpoint {
         deadline: Instant,
     ) -> Result<IncomingRequest, Refusal> {
         if media.is_none() {
-            return Err(bad_request("answers are application/graphql-response+json or application/json")
+            return Err(bad_request("Answers are application/graphql-response+json or application/json.")
                 .with_status(StatusCode::NOT_ACCEPTABLE));
         }
         let method_is_get = match parts.method {
             Method::GET | Method::HEAD => true,
             Method::POST => false,
             _ => {
-                return Err(bad_request("use POST, or GET for a query")
+                return Err(bad_request("Use POST, or GET for a query.")
                     .with_status(StatusCode::METHOD_NOT_ALLOWED)
                     .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST")));
             }
         };
         let transport = transport(meta, &parts, method_is_get, path_tenant, deadline)?;
         let body = if method_is_get {
-            if !parts.headers.get("apollo-require-preflight").is_some_and(|value| !value.is_empty()) {
+            if parts.headers.get("apollo-require-preflight").is_none_or(HeaderValue::is_empty) {
                 return Err(Refusal::new(
                     ErrorCode::CsrfRejected,
-                    "a GET needs the header Apollo-Require-Preflight with any value, \
-                     so that no other site can make a browser send it",
+                    "A GET needs the header Apollo-Require-Preflight with any value, \
+                     so that no other site can make a browser send it.",
                 ));
             }
             GraphqlBody::from_query(parts.uri.query().unwrap_or_default()).map_err(ill_formed)?
         } else {
             check_post(&parts.headers)?;
             let bytes = tokio::time::timeout_at(deadline, self.body(&parts.headers, body)).await.map_err(|_| {
-                Refusal::new(ErrorCode::Timeout, "the body did not arrive in time")
+                Refusal::new(ErrorCode::Timeout, "The body did not arrive in time.")
                     .with_status(StatusCode::REQUEST_TIMEOUT)
                     .with_header(header::CONNECTION, HeaderValue::from_static("close"))
             })??;
@@ -285,7 +285,7 @@ impl Endpoint {
         let mut bytes = Vec::with_capacity(announced.unwrap_or(0).min(max));
         let mut length = 0usize;
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| bad_request("the body broke off"))?;
+            let frame = frame.map_err(|_| bad_request("The body broke off."))?;
             let Ok(data) = frame.into_data() else { continue };
             length = length.saturating_add(data.len());
             // A little too much is read to its end: a client that is cut off in mid-sentence never reads the answer.
@@ -303,12 +303,12 @@ impl Endpoint {
 /// Up to how many times the allowed size a body is read and thrown away.
 const DRAINED: usize = 4;
 
-fn bad_request(message: impl Into<String>) -> Refusal {
+fn bad_request(message: impl Into<Cow<'static, str>>) -> Refusal {
     Refusal::new(ErrorCode::BadRequest, message)
 }
 
 fn too_large(max: usize) -> Refusal {
-    Refusal::new(ErrorCode::PayloadTooLarge, format!("a body may have at most {max} bytes"))
+    Refusal::new(ErrorCode::PayloadTooLarge, format!("A body may have at most {max} bytes."))
 }
 
 fn ill_formed(error: BodyError) -> Refusal {
@@ -320,25 +320,25 @@ fn ill_formed(error: BodyError) -> Refusal {
 /// without asking the server first (Fetch standard, "CORS-safelisted request-header").
 fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
     let unsupported =
-        |code, message: &str| Err(Refusal::new(code, message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        |code, message: &'static str| Err(Refusal::new(code, message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     match accept::check_content_type(headers) {
         Ok(()) => {}
         Err(WrongContentType::Simple) => {
             return unsupported(
                 ErrorCode::CsrfRejected,
-                "a POST needs Content-Type: application/json, so that no other site can make a browser send it",
+                "A POST needs Content-Type: application/json, so that no other site can make a browser send it.",
             );
         }
         Err(WrongContentType::Unsupported) => {
-            return unsupported(ErrorCode::BadRequest, "a POST needs Content-Type: application/json");
+            return unsupported(ErrorCode::BadRequest, "A POST needs Content-Type: application/json.");
         }
         Err(WrongContentType::Charset) => {
-            return unsupported(ErrorCode::BadRequest, "a body must be encoded in UTF-8");
+            return unsupported(ErrorCode::BadRequest, "A body must be encoded in UTF-8.");
         }
     }
     match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity" | b"") => Ok(()),
-        Some(_) => unsupported(ErrorCode::BadRequest, "a compressed body is not supported"),
+        Some(_) => unsupported(ErrorCode::BadRequest, "A compressed body is not supported."),
     }
 }
 
@@ -378,9 +378,9 @@ fn single(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Ref
         (None, _) => Ok(None),
         (Some(value), None) => match value.to_str() {
             Ok(text) => Ok(Some(text.to_owned())),
-            Err(_) => Err(bad_request(format!("the header {name} may hold visible ASCII characters only"))),
+            Err(_) => Err(bad_request(format!("The header {name} may hold visible ASCII characters only."))),
         },
-        (Some(_), Some(_)) => Err(bad_request(format!("the header {name} is given twice"))),
+        (Some(_), Some(_)) => Err(bad_request(format!("The header {name} is given twice."))),
     }
 }
 
@@ -392,7 +392,7 @@ fn query_tenant(query: Option<&str>) -> Result<Option<String>, Refusal> {
     let Some(query) = query else { return Ok(None) };
     let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "tenant");
     match (found.next(), found.next()) {
-        (_, Some(_)) => Err(bad_request("tenant is given twice")),
+        (_, Some(_)) => Err(bad_request("The parameter tenant is given twice.")),
         (first, None) => Ok(first.map(|(_, value)| value.into_owned())),
     }
 }

@@ -20,5 +20,3 @@ pub mod graphiql;
 pub mod reply;
 pub mod router;
 pub mod server;
-
-pub mod codes;

@@ -1,12 +1,20 @@
 //! Writes answers down: a GraphQL body, its status and its headers.
 
-use async_graphql::{ErrorExtensionValues, Response as GraphqlResponse, ServerError, Value};
+use std::{borrow::Cow, collections::BTreeMap};
+
+use async_graphql::{Response as GraphqlResponse, ServerError, Value};
 use axum::{body::Body, response::Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::{accept::MediaType, codes::ErrorCode};
-use crate::ids::RequestId;
+use super::accept::MediaType;
+use crate::{
+    graphql::{
+        ApiError, ErrorCode,
+        error::{code_of, finish},
+    },
+    ids::RequestId,
+};
 
 /// A request that was refused before anything ran; answered without `data`.
 #[derive(Debug)]
@@ -23,12 +31,8 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal with one error.
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        let mut error = ServerError::new(message, None);
-        let mut extensions = ErrorExtensionValues::default();
-        extensions.set("code", code.as_str());
-        error.extensions = Some(extensions);
-        Self { code, status: None, errors: vec![error], headers: Vec::new() }
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        ApiError::new(code, message).into()
     }
 
     /// The same with a status that HTTP itself defines for the case.
@@ -47,18 +51,27 @@ impl Refusal {
 
     /// A mutation that came by GET: 405, and `Allow` says by what it may come.
     pub fn mutation_over_get() -> Self {
-        Self::new(ErrorCode::BadRequest, "a mutation must be sent by POST; GET is for queries")
+        Self::new(ErrorCode::BadRequest, "A mutation must be sent by POST; GET is for queries.")
             .with_status(StatusCode::METHOD_NOT_ALLOWED)
             .with_header(header::ALLOW, HeaderValue::from_static("POST"))
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        let retry = error.extension("retryAfterSeconds").and_then(|seconds| seconds.to_string().parse().ok());
+        let headers = retry.map(|seconds| (header::RETRY_AFTER, seconds)).into_iter().collect();
+        Self { code: error.code, status: None, errors: vec![error.into_server_error(None)], headers }
     }
 }
 
 /// The body of a refusal. `application/json` is used where the client accepts neither of our types.
 pub(super) fn refused(mut refusal: Refusal, media: Option<MediaType>, request: RequestId) -> Response {
     let media = media.unwrap_or(MediaType::Json);
-    let status = refusal.status.unwrap_or_else(|| refusal.code.status(media));
-    name_request(&mut refusal.errors, request);
-    let body = Reply { errors: &refusal.errors, data: None, extensions: &Extensions::of(request) };
+    let status = refusal.status.unwrap_or_else(|| status_of(refusal.code, media));
+    let extensions = Extensions { request_id: request.to_string(), rest: &BTreeMap::new() };
+    finish(&mut refusal.errors, &extensions.request_id);
+    let body = Reply { errors: &refusal.errors, data: None, extensions: &extensions };
     let mut response = written(&body, status, media);
     for (name, value) in refusal.headers {
         response.headers_mut().append(name, value);
@@ -74,12 +87,12 @@ pub(super) fn refused(mut refusal: Refusal, media: Option<MediaType>, request: R
 pub(super) fn executed(mut executed: GraphqlResponse, media: MediaType, request: RequestId) -> Response {
     let began = began(&executed);
     let status = match executed.errors.first() {
-        Some(error) if !began => code_of(error).unwrap_or(ErrorCode::GraphqlValidationFailed).status(media),
+        Some(error) if !began => status_of(code_of(error).unwrap_or(ErrorCode::GraphqlValidationFailed), media),
         _ => StatusCode::OK,
     };
-    name_request(&mut executed.errors, request);
     let headers = std::mem::take(&mut executed.http_headers);
     let extensions = Extensions { request_id: request.to_string(), rest: &executed.extensions };
+    finish(&mut executed.errors, &extensions.request_id);
     let body = Reply { errors: &executed.errors, data: began.then_some(&executed.data), extensions: &extensions };
     let mut response = written(&body, status, media);
     response.headers_mut().extend(headers);
@@ -93,24 +106,17 @@ pub(super) fn began(response: &GraphqlResponse) -> bool {
         || response.errors.iter().any(|error| !error.path.is_empty())
 }
 
-/// The code of an error, if it is one of ours.
-pub(super) fn code_of(error: &ServerError) -> Option<ErrorCode> {
-    match error.extensions.as_ref()?.get("code")? {
-        Value::String(code) => ErrorCode::parse(code),
-        _ => None,
-    }
+fn status_of(code: ErrorCode, media: MediaType) -> StatusCode {
+    let status = match media {
+        MediaType::GraphqlResponse => code.status(),
+        MediaType::Json => code.json_status(),
+    };
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// An error without the frame of a GraphQL answer around it, for addresses that are not GraphQL's.
-pub(super) fn plain_error(code: ErrorCode, status: StatusCode, message: &str, request: RequestId) -> Response {
+pub(super) fn plain_error(code: ErrorCode, status: StatusCode, message: &'static str, request: RequestId) -> Response {
     refused(Refusal::new(code, message).with_status(status), None, request)
-}
-
-fn name_request(errors: &mut [ServerError], request: RequestId) {
-    for error in errors {
-        let extensions = error.extensions.get_or_insert_default();
-        extensions.set("requestId", request.to_string());
-    }
 }
 
 /// Errors stand first, as the GraphQL specification (section 7.1) suggests: a reader of logs sees them at once.
@@ -128,14 +134,7 @@ struct Reply<'a> {
 struct Extensions<'a> {
     request_id: String,
     #[serde(flatten)]
-    rest: &'a std::collections::BTreeMap<String, Value>,
-}
-
-impl Extensions<'_> {
-    fn of(request: RequestId) -> Self {
-        static NONE: std::collections::BTreeMap<String, Value> = std::collections::BTreeMap::new();
-        Self { request_id: request.to_string(), rest: &NONE }
-    }
+    rest: &'a BTreeMap<String, Value>,
 }
 
 fn written(body: &Reply<'_>, status: StatusCode, media: MediaType) -> Response {

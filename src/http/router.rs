@@ -15,11 +15,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::{
     around::{self, Meta, REQUEST_ID, Surroundings},
     client::TrustedProxies,
-    codes::ErrorCode,
     endpoint::{self, Endpoint, GraphqlService, Limits},
     graphiql, reply,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, graphql::ErrorCode};
 
 /// What the public address serves and to whom.
 #[derive(Clone, Debug, Default)]
@@ -106,13 +105,13 @@ fn cors(origins: &[Origin]) -> CorsLayer {
 }
 
 async fn nothing_here(Extension(meta): Extension<Meta>, _: Request) -> Response {
-    let message = "nothing is served here; the API is at /graphql";
+    let message = "Nothing is served here; the API is at /graphql.";
     reply::plain_error(ErrorCode::BadRequest, StatusCode::NOT_FOUND, message, meta.request_id)
 }
 
 async fn wrong_method(Extension(meta): Extension<Meta>, _: Request) -> Response {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    reply::plain_error(ErrorCode::BadRequest, status, "use GET here", meta.request_id)
+    reply::plain_error(ErrorCode::BadRequest, status, "Use GET here.", meta.request_id)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::{Answer, Server};
 
 const PREFERRED: &str = "application/graphql-response+json";
 const LEGACY: &str = "application/json";
+const INVALID: &str = "GRAPHQL_VALIDATION_FAILED";
 
 #[tokio::test]
 async fn the_answer_comes_in_the_type_that_was_asked_for() {
@@ -59,12 +60,12 @@ async fn statuses_by_media_type() {
     let table = [
         (json!({ "query": "{ hello }" }), 200, 200, ""),
         (json!({ "query": "{" }), 400, 200, "GRAPHQL_PARSE_FAILED"),
-        (json!({ "query": "{ unknown }" }), 400, 200, ""),
-        (json!({ "query": "query A { hello } query B { hello }" }), 400, 200, ""),
-        (json!({ "query": "query A { hello }", "operationName": "B" }), 400, 200, ""),
-        (json!({ "query": "query ($n: String) { hello(name: $n) }", "variables": { "n": 7 } }), 400, 200, ""),
-        (json!({ "query": "{ fails }" }), 200, 200, ""),
-        (json!({ "query": "{ failsWhole }" }), 200, 200, ""),
+        (json!({ "query": "{ unknown }" }), 400, 200, INVALID),
+        (json!({ "query": "query A { hello } query B { hello }" }), 400, 200, INVALID),
+        (json!({ "query": "query A { hello }", "operationName": "B" }), 400, 200, INVALID),
+        (json!({ "query": "query ($n: String) { hello(name: $n) }", "variables": { "n": 7 } }), 400, 200, INVALID),
+        (json!({ "query": "{ fails }" }), 200, 200, "BAD_USER_INPUT"),
+        (json!({ "query": "{ failsWhole }" }), 200, 200, "BAD_USER_INPUT"),
         (json!({ "qeury": "{ hello }" }), 400, 400, "BAD_REQUEST"),
         (json!({ "query": 7 }), 400, 400, "BAD_REQUEST"),
         (json!({ "query": "{ hello }", "operationName": {} }), 400, 400, "BAD_REQUEST"),

@@ -26,8 +26,8 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tenantry::{
     clock::Clock,
+    graphql::ErrorCode,
     http::{
-        codes::ErrorCode,
         endpoint::{GraphqlService, IncomingRequest, OutgoingResponse, Refusal, Transport},
         router::{Settings, router},
         server::{self, Drained, Times},
