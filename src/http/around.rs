@@ -37,7 +37,7 @@ pub struct Meta {
     pub started: Instant,
 }
 
-/// What [`around`] needs.
+/// What a request needs around it.
 #[derive(Debug)]
 pub struct Surroundings {
     /// Whose `X-Forwarded-For` is believed.

@@ -197,7 +197,7 @@ impl Endpoint {
         for (name, value) in answer.headers {
             response.headers_mut().append(name, value);
         }
-        record.finish(answer.sql_statements, response.status());
+        record.finish(answer.sql_statements);
         response
     }
 

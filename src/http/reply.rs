@@ -81,9 +81,8 @@ pub(super) fn refused(mut refusal: Refusal, media: Option<MediaType>, request: R
 
 /// The body of an executed operation.
 ///
-/// 200 whatever fields failed, under both media types; the specification's 294 for a partial answer is a suggestion
-/// for the eyes of intermediaries and breaks clients that compare with 200. What the engine refused before it began
-/// (a document that is not valid, variables of the wrong type) has no `data`, and the status of its first error.
+/// 200 whatever fields failed, under both media types. What the engine refused before it began (a document that is not
+/// valid, variables of the wrong type) has no `data`, and the status of its first error.
 pub(super) fn executed(mut executed: GraphqlResponse, media: MediaType, request: RequestId) -> Response {
     let began = began(&executed);
     let status = match executed.errors.first() {
@@ -114,7 +113,7 @@ fn status_of(code: ErrorCode, media: MediaType) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// An error without the frame of a GraphQL answer around it, for addresses that are not GraphQL's.
+/// An error at an address that is not GraphQL's: the same form, always as plain JSON.
 pub(super) fn plain_error(code: ErrorCode, status: StatusCode, message: &'static str, request: RequestId) -> Response {
     refused(Refusal::new(code, message).with_status(status), None, request)
 }

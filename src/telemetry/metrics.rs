@@ -14,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::StatusCode;
 use metrics::{SharedString, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -165,18 +164,16 @@ impl<'n> RequestRecord<'n> {
     }
 
     /// The answer is there.
-    pub fn finish(self, sql_statements: Option<u32>, status: StatusCode) {
+    pub fn finish(self, sql_statements: Option<u32>) {
         if let Some(statements) = sql_statements {
             metrics::histogram!(STATEMENTS).record(f64::from(statements));
-        }
-        if status.is_server_error() {
-            tracing::warn!(http.response.status_code = status.as_u16(), "a GraphQL request failed");
         }
     }
 
     fn name_span(&self) {
-        if let Some((operation, _)) = &self.counted {
-            tracing::Span::current().record("graphql.operation.name", operation.as_ref());
+        if let Some((operation, outcome)) = &self.counted {
+            let span = tracing::Span::current();
+            span.record("graphql.operation.name", operation.as_ref()).record("graphql.outcome", outcome);
         }
     }
 }

@@ -11,8 +11,10 @@ use super::TraceParent;
 use crate::ids::RequestId;
 
 /// The one span of a request. Whoever finds out more records it there: operation, tenant, who asks.
+///
+/// Its level is the highest, so that a filter that lets only errors through still shows which request they are of.
 pub(crate) fn request_span(id: RequestId, method: &Method, path: &str, parent: Option<TraceParent>) -> Span {
-    let span = tracing::info_span!(
+    let span = tracing::error_span!(
         "request",
         otel.kind = "server",
         request.id = %id,
@@ -20,6 +22,7 @@ pub(crate) fn request_span(id: RequestId, method: &Method, path: &str, parent: O
         url.path = path,
         http.response.status_code = Empty,
         graphql.operation.name = Empty,
+        graphql.outcome = Empty,
         tenant.id = Empty,
         actor.id = Empty,
     );
@@ -42,9 +45,11 @@ pub(crate) fn log_response(status: StatusCode, took: Duration) {
     let code = status.as_u16();
     Span::current().record("http.response.status_code", code);
     let duration_ms = took.as_secs_f64() * 1000.0;
-    if status.is_success() {
-        tracing::debug!(http.response.status_code = code, duration_ms, "answered");
-    } else {
+    if status.is_server_error() {
+        tracing::warn!(http.response.status_code = code, duration_ms, "answered");
+    } else if status.is_client_error() {
         tracing::info!(http.response.status_code = code, duration_ms, "answered");
+    } else {
+        tracing::debug!(http.response.status_code = code, duration_ms, "answered");
     }
 }

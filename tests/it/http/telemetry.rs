@@ -55,6 +55,7 @@ async fn a_log_line_is_json_and_names_its_request() {
     assert_eq!(entry["message"], "answered");
     assert_eq!(entry["http.response.status_code"], 200);
     assert_eq!(entry["span"]["url.path"], "/graphql");
+    assert_eq!(entry["span"]["graphql.outcome"], "ok");
     assert!(!text.contains("hello world") && !text.contains("{ hello }"), "{text}");
 }
 
