@@ -184,12 +184,12 @@ impl Query {
     }
 
     async fn fails(&self) -> Option<async_graphql::Result<i32>> {
-        Some(Err("it failed".into()))
+        Some(Err(async_graphql::Error::new("it failed")))
     }
 
     /// Takes `data` with it.
     async fn fails_whole(&self) -> async_graphql::Result<i32> {
-        Err("it failed".into())
+        Err(async_graphql::Error::new("it failed"))
     }
 
     async fn panics(&self, #[graphql(default = true)] really: bool) -> Option<i32> {
