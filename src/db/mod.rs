@@ -15,6 +15,7 @@
 //! Start reading at [`scope`] (statements), then `core` (how a transaction begins and ends).
 
 mod core;
+pub mod embedded;
 mod error;
 pub mod keyset;
 mod pool;

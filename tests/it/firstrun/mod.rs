@@ -1,0 +1,3 @@
+//! From a fresh machine to a running server.
+
+mod embedded;
