@@ -13,7 +13,7 @@ mod values;
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
-use ipnet::IpNet;
+use ipnetwork::IpNetwork;
 use secrecy::SecretString;
 use url::Url;
 
@@ -25,7 +25,7 @@ use values::{
 };
 
 /// Networks in CIDR notation.
-pub type Networks = Vec<IpNet>;
+pub type Networks = Vec<IpNetwork>;
 /// Web origins such as `https://app.example.com`.
 pub type Origins = Vec<String>;
 
