@@ -47,11 +47,7 @@ pub(super) async fn find_tenant(
         }
     };
     let row: Option<TenantRow> = call.first().await?;
-    Ok(row.map(|row| Tenant {
-        id: row.tenant_id,
-        slug: row.slug.into(),
-        status: TenantStatus::parse(&row.status),
-    }))
+    Ok(row.map(|row| Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) }))
 }
 
 /// A member with resolved rights.
@@ -92,18 +88,15 @@ struct TreeRow {
     parent_workspace_id: Option<WorkspaceId>,
 }
 
-const GRANTS: TenantSql = const {
-    TenantSql::new(
-        "SELECT m.id AS member_id, g.role_id, g.workspace_id, g.expires_at \
+const GRANTS: TenantSql = TenantSql::new(
+    "SELECT m.id AS member_id, g.role_id, g.workspace_id, g.expires_at \
          FROM members m LEFT JOIN role_grants g ON g.tenant_id = {tenant} AND g.member_id = m.id \
          WHERE m.tenant_id = {tenant} AND m.user_id = {} AND m.status = 'active' AND m.deleted_at IS NULL",
-    )
-};
+);
 
 /// A role's policy with those it inherits; ten levels are more than the roles of a tenant may nest.
-const POLICIES: TenantSql = const {
-    TenantSql::new(
-        "WITH RECURSIVE chain (root, role_id, depth) AS ( \
+const POLICIES: TenantSql = TenantSql::new(
+    "WITH RECURSIVE chain (root, role_id, depth) AS ( \
            SELECT DISTINCT g.role_id, g.role_id, 0 FROM role_grants g \
            JOIN members m ON m.tenant_id = {tenant} AND m.id = g.member_id \
            JOIN roles r ON r.tenant_id = {tenant} AND r.id = g.role_id AND r.deleted_at IS NULL \
@@ -114,13 +107,11 @@ const POLICIES: TenantSql = const {
            WHERE r.inherits_role_id IS NOT NULL AND c.depth < 10) \
          SELECT c.root AS role_id, p.permission, p.effect FROM chain c \
          JOIN role_permissions p ON p.tenant_id = {tenant} AND p.role_id = c.role_id",
-    )
-};
+);
 
 /// The granted workspaces with everything below them.
-const TREE: TenantSql = const {
-    TenantSql::new(
-        "WITH RECURSIVE tree (id, parent_workspace_id, depth) AS ( \
+const TREE: TenantSql = TenantSql::new(
+    "WITH RECURSIVE tree (id, parent_workspace_id, depth) AS ( \
            SELECT DISTINCT w.id, w.parent_workspace_id, 0 FROM role_grants g \
            JOIN members m ON m.tenant_id = {tenant} AND m.id = g.member_id \
            JOIN workspaces w ON w.tenant_id = {tenant} AND w.id = g.workspace_id \
@@ -129,19 +120,16 @@ const TREE: TenantSql = const {
            SELECT w.id, w.parent_workspace_id, t.depth + 1 FROM tree t \
            JOIN workspaces w ON w.tenant_id = {tenant} AND w.parent_workspace_id = t.id WHERE t.depth < 10) \
          SELECT DISTINCT id, parent_workspace_id FROM tree",
-    )
-};
+);
 
-const SUBTREE: TenantSql = const {
-    TenantSql::new(
-        "WITH RECURSIVE tree (id, parent_workspace_id, depth) AS ( \
+const SUBTREE: TenantSql = TenantSql::new(
+    "WITH RECURSIVE tree (id, parent_workspace_id, depth) AS ( \
            SELECT w.id, w.parent_workspace_id, 0 FROM workspaces w WHERE w.tenant_id = {tenant} AND w.id = {} \
            UNION \
            SELECT w.id, w.parent_workspace_id, t.depth + 1 FROM tree t \
            JOIN workspaces w ON w.tenant_id = {tenant} AND w.parent_workspace_id = t.id WHERE t.depth < 10) \
          SELECT DISTINCT id, parent_workspace_id FROM tree",
-    )
-};
+);
 
 /// The version of the tenant's rights. One statement.
 pub(crate) async fn access_version(tx: &TenantTx) -> Result<i64, DbError> {
@@ -213,13 +201,11 @@ impl KeyRow {
     }
 }
 
-const KEY: TenantSql = const {
-    TenantSql::new(
-        "SELECT m.user_id, k.workspace_id, k.allowed_cidrs, k.expires_at, k.revoked_at, k.overlap_until \
+const KEY: TenantSql = TenantSql::new(
+    "SELECT m.user_id, k.workspace_id, k.allowed_cidrs, k.expires_at, k.revoked_at, k.overlap_until \
          FROM api_keys k JOIN members m ON m.tenant_id = {tenant} AND m.id = k.owner_member_id \
          WHERE k.tenant_id = {tenant} AND k.id = {}",
-    )
-};
+);
 
 /// The key of the transaction's tenant. One statement.
 pub(super) async fn find_key(tx: &TenantTx, key: ApiKeyId) -> Result<Option<KeyRow>, DbError> {
@@ -256,9 +242,7 @@ pub(crate) async fn find_key_by_hash(tx: &PersonTx, hash: [u8; 32]) -> Result<Op
         .first()
         .await?;
     Ok(row.map(|row| {
-        let tenant =
-            Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) };
+        let tenant = Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) };
         (row.api_key_id, tenant)
     }))
 }
-

@@ -14,15 +14,19 @@
 //!
 //! Start reading at [`scope`] (statements), then `core` (how a transaction begins and ends).
 
+mod client;
 mod core;
 pub mod embedded;
+pub mod doctor;
 mod error;
 pub mod keyset;
+pub mod migrate;
 mod pool;
 mod raw;
 mod schema;
 pub mod scope;
 pub mod tables;
+mod text_enum;
 mod tx;
 
 use std::sync::Arc;
@@ -30,6 +34,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 pub use self::{
+    client::ConnectError,
     core::Stats,
     error::DbError,
     pool::{BadUrl, PoolOptions},

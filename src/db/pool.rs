@@ -58,14 +58,7 @@ pub struct BadUrl(String);
 impl ConnectionPool {
     /// Makes the pool without connecting.
     pub(super) fn new(url: &SecretString, options: &PoolOptions) -> Result<Self, BadUrl> {
-        // tokio-postgres knows `require` only; ours always verifies the certificate and the name.
-        let text = url.expose_secret().replace("sslmode=verify-full", "sslmode=require");
-        let config: tokio_postgres::Config =
-            text.parse().map_err(|error: tokio_postgres::Error| BadUrl(error.to_string()))?;
-        let tls = match config.get_ssl_mode() {
-            SslMode::Require => Tls::Rustls(rustls_connector()?),
-            _ => Tls::Off,
-        };
+        let (config, tls) = parse(url.expose_secret())?;
         let mut manager = ManagerConfig::default();
         manager.recycling_method = RecyclingMethod::Fast;
         let (config, transport) = (Arc::new(config), tls.clone());
@@ -112,8 +105,20 @@ impl ConnectionPool {
     }
 }
 
+/// What a URL says about the server and the transport to it.
+pub(super) fn parse(url: &str) -> Result<(tokio_postgres::Config, Tls), BadUrl> {
+    // tokio-postgres knows `require` only; ours always verifies the certificate and the name.
+    let text = url.replace("sslmode=verify-full", "sslmode=require");
+    let config: tokio_postgres::Config = text.parse().map_err(|error: tokio_postgres::Error| BadUrl(reason(&error)))?;
+    let tls = match config.get_ssl_mode() {
+        SslMode::Require => Tls::Rustls(rustls_connector()?),
+        _ => Tls::Off,
+    };
+    Ok((config, tls))
+}
+
 /// The chain of causes on one line: the outermost text of tokio-postgres alone says only "db error".
-fn reason(error: &tokio_postgres::Error) -> String {
+pub(super) fn reason(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

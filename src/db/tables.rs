@@ -130,3 +130,9 @@ global_tables! {
     /// Plans that tenants subscribe to.
     plans,
 }
+
+// Which tables may stand in one statement. The list is quadratic, and every table in it costs compile time: only tables
+// that are joined. schema.rs, being generated, leaves it out.
+diesel::allow_tables_to_appear_in_same_query!(tasks, projects, workspaces, members, users);
+diesel::allow_tables_to_appear_in_same_query!(roles, role_permissions, role_grants);
+diesel::allow_tables_to_appear_in_same_query!(api_keys, api_key_scopes);
