@@ -1,3 +1,5 @@
-//! The integration tests: one binary, so that it links once.
+//! Every integration test, in one binary: it links once, and its tests share one private PostgreSQL.
 
+mod firstrun;
 mod http;
+mod support;
