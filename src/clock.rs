@@ -1,6 +1,9 @@
 //! The time, passed in: the only fake in the tests.
 
-use std::sync::{Arc, atomic::{AtomicI64, Ordering}};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use chrono::{DateTime, Duration, DurationRound, Utc};
 
@@ -10,10 +13,14 @@ pub struct Clock(Option<Arc<AtomicI64>>);
 
 impl Clock {
     /// The clock of the machine.
-    pub fn system() -> Self { Self(None) }
+    pub fn system() -> Self {
+        Self(None)
+    }
 
     /// A clock that stands still until it is [moved](Clock::advance); for tests.
-    pub fn fixed(at: DateTime<Utc>) -> Self { Self(Some(Arc::new(AtomicI64::new(at.timestamp_micros())))) }
+    pub fn fixed(at: DateTime<Utc>) -> Self {
+        Self(Some(Arc::new(AtomicI64::new(at.timestamp_micros()))))
+    }
 
     /// Now, in UTC.
     pub fn now(&self) -> DateTime<Utc> {

@@ -38,7 +38,7 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident $prefix:literal),* $(,)?) => {
         $(
             $(#[$doc])*
-            #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, diesel::AsExpression, diesel::FromSqlRow)]
+            #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
             #[diesel(sql_type = diesel::sql_types::Uuid)]
             pub struct $name(Uuid);
 
@@ -129,6 +129,33 @@ ids! {
     EventId "evt",
     /// A plan that a tenant subscribes to.
     PlanId "pln",
+}
+
+/// A request: the 16 bytes of its W3C trace id. Shown as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RequestId(Uuid);
+
+impl RequestId {
+    /// A fresh request id.
+    pub fn new(at: DateTime<Utc>) -> Self {
+        Self(uuid_v7(at))
+    }
+
+    /// The request id of a trace that began elsewhere; `None` for the all-zero id, which the W3C calls invalid.
+    pub fn from_trace(bytes: [u8; 16]) -> Option<Self> {
+        (bytes != [0; 16]).then(|| Self(Uuid::from_bytes(bytes)))
+    }
+
+    /// The 16 bytes as a uuid, for the database.
+    pub fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.simple())
+    }
 }
 
 fn write(f: &mut std::fmt::Formatter<'_>, prefix: &'static str, uuid: Uuid) -> std::fmt::Result {

@@ -1,0 +1,15 @@
+DROP FUNCTION app.ensure_partitions(int);
+DROP FUNCTION app.audit_row() CASCADE;
+DROP FUNCTION app.on_tenant_slug() CASCADE;
+DROP FUNCTION app.lock_system_role() CASCADE;
+DROP FUNCTION app.on_role_heir() CASCADE;
+DROP FUNCTION app.on_access_version() CASCADE;
+DROP FUNCTION app.on_tenant_status() CASCADE;
+DROP FUNCTION app.on_rights() CASCADE;
+DROP FUNCTION app.on_api_key() CASCADE;
+DROP FUNCTION app.on_workspace() CASCADE;
+DROP FUNCTION app.on_role_grant() CASCADE;
+DROP FUNCTION app.on_member() CASCADE;
+DROP FUNCTION app.bump_access(uuid);
+DROP FUNCTION app.is_owner_role(uuid, uuid);
+DROP FUNCTION app.count(uuid, int, int, int, int);

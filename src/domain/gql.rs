@@ -1,0 +1,86 @@
+//! What every `graphql.rs` of a slice says a dozen times.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, MaybeUndefined, Result};
+
+use super::{
+    Error, Problem, Services,
+    mutation::{Effect, Written},
+    reading::{ReadScope, Reading},
+};
+use crate::{
+    context::RequestContext,
+    graphql::{codes::UserErrorCode, user_error::UserError},
+};
+
+/// The services. Put into the operation's data by `app`.
+pub fn services<'c>(ctx: &Context<'c>) -> &'c Services {
+    ctx.data_unchecked::<Services>()
+}
+
+/// Who asks, in which tenant.
+pub fn request<'c>(ctx: &Context<'c>) -> &'c Arc<RequestContext> {
+    ctx.data_unchecked::<Arc<Reading>>().ctx()
+}
+
+/// The read scope of the field that runs.
+pub fn scope(ctx: &Context<'_>) -> Arc<ReadScope> {
+    ctx.data_unchecked::<Arc<Reading>>().scope()
+}
+
+/// Before a mutation field writes: its reads begin afterwards, on a transaction of their own.
+pub fn renew(ctx: &Context<'_>) {
+    ctx.data_unchecked::<Arc<Reading>>().renew();
+}
+
+/// The answer of a nullable field: null where there is nothing to see, and an error that nulls this field alone.
+pub fn answer<T>(found: std::result::Result<Option<T>, Error>) -> Option<Result<T>> {
+    found.map_err(|error| error.into_api().into()).transpose()
+}
+
+/// The payload of a mutation: what was written, or the caller's mistakes; anything else is an error of the field.
+///
+/// `again` finds what an earlier request with the same idempotency key has written.
+pub async fn payload<T: Effect, P>(
+    written: std::result::Result<Written<T>, Error>,
+    again: impl AsyncFnOnce(T::Key) -> std::result::Result<Option<T>, Error>,
+    make: impl FnOnce(Option<T>, Vec<UserError>) -> P,
+) -> Option<Result<P>> {
+    let effect = match written {
+        Ok(Written::Now(effect)) => Ok(Some(effect)),
+        Ok(Written::Replayed(key)) => again(key).await,
+        Err(Error::Rejected(problems)) => {
+            return Some(Ok(make(None, problems.into_iter().map(user_error).collect())));
+        }
+        Err(error) => Err(error),
+    };
+    Some(effect.map(|effect| make(effect, Vec::new())).map_err(|error| error.into_api().into()))
+}
+
+/// An input field of an update: absent keeps, null clears.
+pub fn changed<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
+    match field {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
+}
+
+/// The direction of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum OrderDirection {
+    /// Smallest, earliest or first first.
+    Asc,
+    /// Largest, latest or last first.
+    Desc,
+}
+
+fn user_error(problem: Problem) -> UserError {
+    let code = UserErrorCode::parse(&problem.code).unwrap_or(UserErrorCode::Invalid);
+    let error = UserError::at(problem.path, code, problem.message);
+    match problem.params {
+        Some(params) => error.with_params(params),
+        None => error,
+    }
+}
