@@ -3,3 +3,4 @@
 mod firstrun;
 mod http;
 mod support;
+mod transactions;
