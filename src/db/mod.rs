@@ -16,6 +16,7 @@
 
 mod client;
 mod core;
+pub mod embedded;
 pub mod doctor;
 mod error;
 pub mod keyset;

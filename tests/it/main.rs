@@ -1,4 +1,6 @@
-//! The integration tests: one binary, so that it links once.
+//! Every integration test, in one binary: it links once, and its tests share one private PostgreSQL.
 
+mod firstrun;
 mod graphql;
 mod http;
+mod support;
