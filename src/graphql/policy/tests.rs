@@ -251,6 +251,7 @@ fn what_is_too_large_has_its_own_code() {
         ErrorCode::QueryTooComplex
     );
     assert_eq!(refused(&format!("{{ public(a: {}1{}) }}", "[".repeat(70), "]".repeat(70))), ErrorCode::QueryTooDeep);
+    assert!(plan(&format!("{{ public(a: {}1{}) }}", "[".repeat(60), "]".repeat(60))).is_ok());
     assert_eq!(refused("{ public "), ErrorCode::GraphqlParseFailed);
     assert_eq!(refused(""), ErrorCode::GraphqlParseFailed);
     assert_eq!(refused("query A { public } query B { public }"), ErrorCode::OperationNotFound);
