@@ -1,4 +1,7 @@
 //! Every integration test, in one binary: it links once, and its tests share one private PostgreSQL.
 
 mod firstrun;
+mod graphql;
+mod http;
 mod support;
+mod transactions;
