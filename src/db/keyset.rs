@@ -100,3 +100,17 @@ where
         Ok(())
     }
 }
+
+/// Orders a boxed query by `(column, id)` and begins behind `after`, if given, in the direction of the order.
+#[macro_export]
+macro_rules! keyset {
+    ($query:expr, $column:expr, $id:expr, $descending:expr, $after:expr) => {{
+        use $crate::db::keyset::{Side, beyond};
+        let mut query = $query;
+        if let Some((value, id)) = $after {
+            let side = if $descending { Side::Less } else { Side::Greater };
+            query = query.filter(beyond(($column, $id), side, (value, id)));
+        }
+        if $descending { query.order(($column.desc(), $id.desc())) } else { query.order(($column.asc(), $id.asc())) }
+    }};
+}

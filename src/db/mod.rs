@@ -25,6 +25,7 @@ mod raw;
 mod schema;
 pub mod scope;
 pub mod tables;
+mod text_enum;
 mod tx;
 
 use std::sync::Arc;

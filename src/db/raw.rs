@@ -4,6 +4,8 @@
 //! `{}` stands for the next bound value. The check runs at compile time. It reads the text, not its meaning: keep
 //! raw statements few, in `store.rs` files, and name every tenant table's filter.
 
+use std::borrow::Cow;
+
 use diesel::{
     expression::AsExpression,
     pg::Pg,
@@ -18,19 +20,19 @@ use super::{DbError, TenantTx, core::Core};
 use crate::ids::TenantId;
 
 /// The text of a raw statement over tenant tables.
-#[derive(Clone, Copy, Debug)]
-pub struct TenantSql(&'static str);
+#[derive(Clone, Debug)]
+pub struct TenantSql(Cow<'static, str>);
 
 impl TenantSql {
     /// Checks the text: call it in a `const` block, so that a missing filter does not compile.
     pub const fn new(text: &'static str) -> Self {
         assert!(contains(text, "tenant_id = {tenant}"), "a raw statement needs `tenant_id = {{tenant}}`");
-        Self(text)
+        Self(Cow::Borrowed(text))
     }
 
-    /// The text as written.
-    pub const fn text(self) -> &'static str {
-        self.0
+    /// Puts another constant text in the place of `<name>`: a column, a direction.
+    pub fn fill(self, name: &'static str, with: &'static str) -> Self {
+        Self(Cow::Owned(self.0.replace(&format!("<{name}>"), with)))
     }
 }
 
@@ -75,7 +77,7 @@ pub struct Raw<'t> {
 }
 
 struct Statement {
-    text: &'static str,
+    text: Cow<'static, str>,
     tenant: Option<TenantId>,
     binds: Vec<Box<dyn Bind>>,
 }
@@ -92,7 +94,7 @@ impl QueryId for Statement {
 
 impl QueryFragment<Pg> for Statement {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let mut rest = self.text;
+        let mut rest = &*self.text;
         let mut binds = self.binds.iter();
         while let Some(at) = rest.find('{') {
             out.push_sql(&rest[..at]);
@@ -120,13 +122,13 @@ fn mismatch(what: &str) -> diesel::result::Error {
 
 impl<'t> Raw<'t> {
     pub(super) fn of_tenant(tx: &'t TenantTx, sql: TenantSql) -> Self {
-        let statement = Statement { text: sql.text(), tenant: Some(tx.tenant()), binds: Vec::new() };
+        let statement = Statement { text: sql.0, tenant: Some(tx.tenant()), binds: Vec::new() };
         Self { core: tx.core(), as_person: false, statement }
     }
 
     /// A statement on no tenant table: a pre-tenant function, or a table whose policies ask for the person.
     pub(super) fn global(core: &'t Core, text: &'static str, as_person: bool) -> Self {
-        Self { core, as_person, statement: Statement { text, tenant: None, binds: Vec::new() } }
+        Self { core, as_person, statement: Statement { text: Cow::Borrowed(text), tenant: None, binds: Vec::new() } }
     }
 
     /// Binds the next `{}` as the SQL type `T`.

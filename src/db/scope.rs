@@ -122,6 +122,42 @@ impl<'t, Q> Scoped<'t, Q> {
     }
 }
 
+/// Counts the rows of a limited selection: counting stops at the limit.
+pub struct CountOf<Q>(Q);
+
+impl<Q> diesel::query_builder::Query for CountOf<Q> {
+    type SqlType = sql_types::BigInt;
+}
+
+impl<Q> QueryId for CountOf<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for CountOf<Q> {
+    fn walk_ast<'b>(&'b self, mut out: diesel::query_builder::AstPass<'_, 'b, Pg>) -> diesel::QueryResult<()> {
+        out.push_sql("SELECT count(*) FROM (");
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(") AS counted");
+        Ok(())
+    }
+}
+
+impl<'t, Q> Scoped<'t, Q> {
+    /// The number of rows, where counting stops behind `most`. Select something small first. One SQL statement.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn count_up_to(self, most: i64) -> BoxFuture<'t, Result<i64, DbError>>
+    where
+        Q: LimitDsl,
+        Q::Output: QueryFragment<Pg>,
+    {
+        let rows = self.with(|query| CountOf(query.limit(most + 1))).load::<i64, _>();
+        Box::pin(async move { Ok(rows.await?.into_iter().next().unwrap_or_default()) })
+    }
+}
+
 impl<Q> QueryDsl for Scoped<'_, Q> {}
 
 /// Forwards one-argument builder traits to the query inside.

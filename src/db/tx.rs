@@ -120,6 +120,27 @@ impl WriteTx {
         self.lock("pg_advisory_xact_lock")
     }
 
+    /// Takes a lock on these bytes inside the tenant until the end of the transaction; false if somebody holds it.
+    ///
+    /// # Errors
+    /// [`DbError`] if the database cannot be asked.
+    pub async fn try_lock(&self, name: &[u8]) -> Result<bool, DbError> {
+        use sha2::Digest;
+        let digest = sha2::Sha256::new().chain_update(self.tenant.uuid()).chain_update(name).finalize();
+        let mut key = [0; 8];
+        key.copy_from_slice(&digest[..8]);
+        #[derive(diesel::QueryableByName)]
+        struct Locked {
+            #[diesel(sql_type = diesel::sql_types::Bool)]
+            locked: bool,
+        }
+        let row: Option<Locked> = Raw::global(&self.core, "SELECT pg_try_advisory_xact_lock({}) AS locked", false)
+            .bind::<diesel::sql_types::BigInt, _>(i64::from_be_bytes(key))
+            .first()
+            .await?;
+        Ok(row.is_some_and(|row| row.locked))
+    }
+
     fn lock(&self, function: &'static str) -> BoxFuture<'_, Result<(), DbError>> {
         let (high, low) = self.tenant.uuid().as_u64_pair();
         let key = (high ^ low).cast_signed();

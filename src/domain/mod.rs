@@ -1,1 +1,37 @@
+//! The slices: one folder for each part of the domain, every one with the same shelf.
+//!
+//! `types` (no layer), `store` (all SQL), `service` (the use cases), `graphql` (objects, inputs, fields), `loaders`
+//! (batches). Slices meet through each other's `service` and `loaders`, never through `store`. What every slice needs
+//! stands here: [`mutation`] wraps every change, [`reading`] every read, [`error`] is what both return.
+//!
+//! Start reading at [`tasks`].
 
+pub mod audit;
+pub mod error;
+pub mod gql;
+pub mod idempotency;
+pub mod mutation;
+pub mod reading;
+pub mod tasks;
+
+use crate::{
+    clock::Clock,
+    context::{MembershipCache, TenantCache},
+    db::Db,
+};
+pub use error::{Error, Problem};
+
+/// What the use cases work with; wired once by `app`.
+#[derive(Clone)]
+pub struct Services {
+    /// The database.
+    pub db: Db,
+    /// The time.
+    pub clock: Clock,
+    /// Memberships and rights.
+    pub memberships: MembershipCache,
+    /// Tenants by name.
+    pub tenants: TenantCache,
+    /// Where refusals are recorded after the answer.
+    pub refusals: audit::RefusalQueue,
+}

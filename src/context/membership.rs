@@ -1,0 +1,161 @@
+//! What a principal is in a tenant: the member behind it, and the effective rights.
+
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use moka::future::Cache;
+
+use super::{Principal, store};
+use crate::{
+    access::{EffectiveRights, PermissionSet},
+    db::{Db, DbError, Scope, TenantTx},
+    ids::{ApiKeyId, MemberId, TenantId, UserId, WorkspaceId},
+};
+
+/// What a principal is in its tenant.
+#[derive(Debug, PartialEq)]
+pub struct Membership {
+    /// The member; for an API key its owner.
+    pub member: MemberId,
+    /// What may be done now. For an API key: the owner's rights cut to the key's scopes.
+    pub rights: EffectiveRights,
+    /// Where an API key may be used from; empty means anywhere.
+    pub allowed_networks: Vec<ipnetwork::IpNetwork>,
+    /// The first instant at which a grant or the key itself ends; the entry is stale from then on.
+    pub valid_until: Option<DateTime<Utc>>,
+}
+
+impl Membership {
+    /// Whether a request from this address may use the credential.
+    pub fn allows_address(&self, address: Option<IpAddr>) -> bool {
+        self.allowed_networks.is_empty()
+            || address.is_some_and(|address| self.allowed_networks.iter().any(|network| network.contains(address)))
+    }
+}
+
+/// Who is looked up in a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    User(UserId),
+    Key(ApiKeyId),
+}
+
+impl Who {
+    pub(super) fn of(principal: &Principal) -> Option<Self> {
+        match principal {
+            Principal::Person { user, .. } => Some(Self::User(*user)),
+            Principal::ApiKey { key, .. } => Some(Self::Key(*key)),
+            Principal::Anonymous | Principal::Operator { .. } => None,
+        }
+    }
+}
+
+/// Memberships by tenant and principal.
+///
+/// A change of rights in this process empties the tenant's part at once; other processes see it when the entry ends,
+/// after at most five seconds. Writes do not trust it: they ask again inside their own transaction.
+#[derive(Clone)]
+pub struct MembershipCache {
+    entries: Cache<(TenantId, Who), Arc<Membership>>,
+    /// Grows with every change seen; a look-up that began before a change must not be stored after it.
+    changes: Arc<AtomicU64>,
+}
+
+impl MembershipCache {
+    /// Keeps up to 100,000 memberships for `ttl`.
+    pub fn new(ttl: Duration) -> Self {
+        let entries = Cache::builder().max_capacity(100_000).time_to_live(ttl).support_invalidation_closures().build();
+        Self { entries, changes: Arc::new(AtomicU64::new(0)) }
+    }
+
+    /// The principal's place in the scope's tenant; `None` if it has none. At most four SQL statements in one flight.
+    ///
+    /// # Errors
+    /// [`DbError`] if the database cannot be asked.
+    pub async fn find(
+        &self,
+        db: &Db,
+        scope: &Scope,
+        principal: &Principal,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Arc<Membership>>, DbError> {
+        let Some(who) = Who::of(principal) else { return Ok(None) };
+        let key = (scope.tenant, who);
+        let known = self.entries.get(&key).await;
+        if let Some(known) = known.filter(|known| known.valid_until.is_none_or(|end| now < end)) {
+            metrics::counter!("tenantry_cache_total", "cache" => "memberships", "outcome" => "hit").increment(1);
+            return Ok(Some(known));
+        }
+        metrics::counter!("tenantry_cache_total", "cache" => "memberships", "outcome" => "miss").increment(1);
+        let before = self.changes.load(Ordering::SeqCst);
+        let tx = db.read(scope).await?;
+        let found = load(&tx, principal, now).await?.map(Arc::new);
+        tx.finish();
+        if let Some(found) = &found
+            && self.changes.load(Ordering::SeqCst) == before
+        {
+            self.entries.insert(key, Arc::clone(found)).await;
+            if self.changes.load(Ordering::SeqCst) != before {
+                self.entries.invalidate(&key).await;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Forgets everybody in this tenant, because its rights have changed.
+    pub fn forget(&self, tenant: TenantId) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        if let Err(error) = self.entries.invalidate_entries_if(move |(of, _), _| *of == tenant) {
+            tracing::error!(error = %error, "cached rights of one tenant could not be dropped; all are");
+            self.entries.invalidate_all();
+        }
+    }
+}
+
+/// Reads the principal's place in the transaction's tenant from the database.
+///
+/// # Errors
+/// [`DbError`] if the database cannot be asked.
+pub async fn load(tx: &TenantTx, principal: &Principal, now: DateTime<Utc>) -> Result<Option<Membership>, DbError> {
+    match Who::of(principal) {
+        None => Ok(None),
+        Some(Who::User(user)) => of_user(tx, user, now).await,
+        Some(Who::Key(key)) => of_key(tx, key, now).await,
+    }
+}
+
+async fn of_user(tx: &TenantTx, user: UserId, now: DateTime<Utc>) -> Result<Option<Membership>, DbError> {
+    let found = store::rights_of_user(tx, user, now).await?;
+    Ok(found.map(|found| Membership {
+        member: found.member,
+        rights: found.rights,
+        allowed_networks: Vec::new(),
+        valid_until: found.ends_at,
+    }))
+}
+
+async fn of_key(tx: &TenantTx, key: ApiKeyId, now: DateTime<Utc>) -> Result<Option<Membership>, DbError> {
+    let (key, scopes) = futures::try_join!(store::find_key(tx, key), store::key_scopes(tx, key))?;
+    let Some(key) = key.filter(|key| key.is_usable(now)) else { return Ok(None) };
+    let Some(owner) = store::rights_of_user(tx, key.owner_user, now).await? else { return Ok(None) };
+    let scopes: PermissionSet = scopes.into_iter().collect();
+    let within: Option<HashSet<WorkspaceId>> = match key.workspace {
+        Some(workspace) => Some(store::subtree(tx, workspace).await?),
+        None => None,
+    };
+    let ends_at = [owner.ends_at, key.expires_at, key.overlap_until].into_iter().flatten().min();
+    Ok(Some(Membership {
+        member: owner.member,
+        rights: owner.rights.restricted_to(scopes, within.as_ref()),
+        allowed_networks: key.allowed_networks,
+        valid_until: ends_at,
+    }))
+}

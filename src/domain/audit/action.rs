@@ -1,0 +1,73 @@
+//! The actions that the audit log knows. The schema's `@audited(action:)` names the same; a test compares.
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $(changes $rights:ident)?),* $(,)?) => {
+        /// What was done, as stored in `audit_logs.action`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action { $($(#[$doc])* $variant),* }
+
+        impl Action {
+            /// Every action.
+            pub const ALL: &[Action] = &[$(Action::$variant),*];
+
+            /// `subject.verb`, as stored and as the schema spells it.
+            pub const fn name(self) -> &'static str { match self { $(Action::$variant => $name),* } }
+
+            /// Whether it changes anybody's rights, so that it must wait for the writes in progress.
+            pub const fn changes_rights(self) -> bool {
+                match self { $(Action::$variant => actions!(@rights $($rights)?)),* }
+            }
+        }
+    };
+    (@rights rights) => { true };
+    (@rights) => { false };
+}
+
+actions! {
+    /// A workspace was created.
+    WorkspaceCreate "workspace.create" changes rights,
+    /// A workspace was changed.
+    WorkspaceUpdate "workspace.update" changes rights,
+    /// A workspace was archived.
+    WorkspaceArchive "workspace.archive",
+    /// A workspace was restored from the archive.
+    WorkspaceRestore "workspace.restore",
+    /// A project was created.
+    ProjectCreate "project.create",
+    /// A project was changed.
+    ProjectUpdate "project.update",
+    /// A project was archived.
+    ProjectArchive "project.archive",
+    /// A task was created.
+    TaskCreate "task.create",
+    /// A task was changed.
+    TaskUpdate "task.update",
+    /// A task was given to somebody or taken from them.
+    TaskAssign "task.assign",
+    /// A task was completed.
+    TaskComplete "task.complete",
+    /// A task was deleted.
+    TaskDelete "task.delete",
+    /// Tasks were created in bulk.
+    TasksImport "tasks.import",
+    /// An API key was issued.
+    ApiKeyCreate "api_key.create" changes rights,
+    /// An API key got a successor.
+    ApiKeyRotate "api_key.rotate" changes rights,
+    /// An API key was revoked.
+    ApiKeyRevoke "api_key.revoke" changes rights,
+    /// A person signed in.
+    SignIn "session.sign_in",
+    /// A person signed out.
+    SignOut "session.sign_out",
+    /// A session's tokens were renewed.
+    TokenRefresh "session.refresh",
+    /// A tenant was created.
+    TenantCreate "tenant.create" changes rights,
+    /// A tenant was suspended.
+    TenantSuspend "tenant.suspend" changes rights,
+    /// A tenant was resumed.
+    TenantResume "tenant.resume" changes rights,
+    /// A person was made a member.
+    MemberAdd "member.add" changes rights,
+}

@@ -1,0 +1,283 @@
+//! What every change has in common: current rights, one transaction, one audit entry, its events, once per key.
+//!
+//! Order inside the transaction: the tenant's rights are held still (a shared advisory lock), the rights are read again
+//! if they have changed since the request began, the change is made, the audit entry and the events are written, then
+//! commit. A change of rights takes the same lock exclusively, so nothing is written after a demotion has committed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Error, Problem, Services,
+    audit::{self, Action, Entry, Event, Target},
+};
+use crate::{
+    access::{On, Permission},
+    context::{Denied, Membership, Principal, RequestContext, TenantStatus, membership},
+    db::{DbError, WriteTx},
+    graphql::{codes::ErrorCode, error::ApiError},
+    ids::{AuditLogId, EventId, Id},
+};
+
+/// What a mutation made or changed, and how a repetition finds it again.
+pub trait Effect {
+    /// The ids that a replay renders from; never a secret.
+    type Key: Serialize + DeserializeOwned + Send + Sync;
+    /// The ids of this effect.
+    fn key(&self) -> Self::Key;
+}
+
+/// The outcome of a mutation.
+#[derive(Debug)]
+pub enum Written<T: Effect> {
+    /// It was done now.
+    Now(T),
+    /// It had been done before under the same idempotency key.
+    Replayed(T::Key),
+}
+
+/// A mutation in progress.
+pub struct Work<'w> {
+    /// Its transaction.
+    pub tx: &'w WriteTx,
+    /// The request.
+    pub ctx: &'w RequestContext,
+    membership: Option<Arc<Membership>>,
+    now: DateTime<Utc>,
+    record: Mutex<Record>,
+}
+
+#[derive(Default)]
+struct Record {
+    target: Option<Target>,
+    detail: serde_json::Map<String, serde_json::Value>,
+    events: Vec<Event>,
+    rights_changed: bool,
+}
+
+impl Work<'_> {
+    /// The instant of this mutation: every row it writes has the same.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// Whether the principal holds the permission there, by the rights this transaction has read.
+    pub fn can(&self, permission: Permission, on: On) -> bool {
+        match &self.ctx.principal {
+            Principal::Operator { .. } => true,
+            _ => self.membership.as_ref().is_some_and(|membership| membership.rights.allows(permission, on)),
+        }
+    }
+
+    /// Refuses unless the principal holds the permission there.
+    ///
+    /// # Errors
+    /// [`Denied`] names the missing permission.
+    pub fn require(&self, permission: Permission, on: On) -> Result<(), Denied> {
+        if self.can(permission, on) { Ok(()) } else { Err(Denied { permission }) }
+    }
+
+    /// The rights this transaction has read.
+    pub fn membership(&self) -> Option<&Membership> {
+        self.membership.as_deref()
+    }
+
+    fn record(&self) -> std::sync::MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names what the mutation is about, for the audit entry.
+    pub fn target(&self, target: Target) {
+        self.record().target = Some(target);
+    }
+
+    /// Adds a detail to the audit entry: ids and names of fields, never personal data or secrets.
+    pub fn detail(&self, name: &str, value: impl Serialize) {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.record().detail.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Adds an outgoing event, written with the change.
+    pub fn event(&self, event: Event) {
+        self.record().events.push(event);
+    }
+
+    /// Says that somebody's rights are different from now on; cached ones are dropped after the commit.
+    pub fn rights_changed(&self) {
+        self.record().rights_changed = true;
+    }
+}
+
+/// Runs one mutation: see the module for what surrounds `change`.
+///
+/// # Errors
+/// [`Error::Rejected`] with the caller's mistakes and [`Error::Denied`]: nothing of the effect is written, the refusal is
+/// recorded after the answer. [`Error::Db`] if the database failed.
+pub async fn run<T, F>(services: &Services, ctx: &RequestContext, action: Action, change: F) -> Result<Written<T>, Error>
+where
+    T: Effect + Send,
+    F: AsyncFnOnce(&Work<'_>) -> Result<T, Error>,
+{
+    let outcome = attempt(services, ctx, action, change).await;
+    if let Err(error) = &outcome
+        && let Some((kind, detail)) = refusal(error)
+    {
+        services.refusals.record(ctx, action.name(), kind, detail);
+    }
+    outcome
+}
+
+/// What the audit log says of an error; `None` for failures of ours, which are in the log of the server.
+fn refusal(error: &Error) -> Option<(audit::Outcome, serde_json::Value)> {
+    match error {
+        Error::Denied(denied) => {
+            Some((audit::Outcome::Denied, serde_json::json!({ "requiredPermission": denied.permission })))
+        }
+        Error::Rejected(problems) => {
+            let codes: Vec<_> = problems.iter().map(|problem| problem.code.as_str()).collect();
+            Some((audit::Outcome::Error, serde_json::json!({ "userErrors": codes })))
+        }
+        Error::Api(error) => Some((audit::Outcome::Denied, serde_json::json!({ "code": error.code.as_str() }))),
+        Error::TenantRequired(_) | Error::Db(_) | Error::Broken(_) => None,
+    }
+}
+
+async fn attempt<T, F>(services: &Services, ctx: &RequestContext, action: Action, change: F) -> Result<Written<T>, Error>
+where
+    T: Effect + Send,
+    F: AsyncFnOnce(&Work<'_>) -> Result<T, Error>,
+{
+    let tenant = ctx.tenant()?;
+    if tenant.status == TenantStatus::ReadOnly {
+        return Err(ApiError::new(ErrorCode::TenantReadOnly, "The tenant can be read and not changed at present.").into());
+    }
+    let scope = ctx.scope()?;
+    let tx = match ctx.principal {
+        Principal::Operator { .. } => services.db.begin_as_operator(&scope).await?,
+        _ => services.db.begin(&scope).await?,
+    };
+    let now = ctx.now();
+    match within(&tx, ctx, action, now, change).await {
+        Ok((written, rights_changed)) => {
+            tx.commit().await?;
+            if rights_changed {
+                services.memberships.forget(scope.tenant);
+            }
+            Ok(written)
+        }
+        // What was refused under an idempotency key is stored, so that a repetition gets the same answer.
+        Err(Stop::Kept(problems)) => {
+            tx.commit().await?;
+            Err(Error::Rejected(problems))
+        }
+        Err(Stop::Undo(error)) => {
+            tx.roll_back().await;
+            Err(error)
+        }
+    }
+}
+
+enum Stop {
+    Kept(Vec<Problem>),
+    Undo(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Undo(error.into())
+    }
+}
+
+async fn within<T, F>(
+    tx: &WriteTx,
+    ctx: &RequestContext,
+    action: Action,
+    now: DateTime<Utc>,
+    change: F,
+) -> Result<(Written<T>, bool), Stop>
+where
+    T: Effect + Send,
+    F: AsyncFnOnce(&Work<'_>) -> Result<T, Error>,
+{
+    let lock = async {
+        if action.changes_rights() { tx.lock_rights_exclusive().await } else { tx.lock_rights_shared().await }
+    };
+    // One flight. The version is read by a statement of its own, after the lock is held.
+    let ((), version) = futures::try_join!(lock, crate::context::access_version(tx))?;
+    let membership = current_membership(tx, ctx, version, now).await?;
+    let work = Work { tx, ctx, membership, now, record: Mutex::default() };
+    let Some(idempotency) = &ctx.idempotency else {
+        let effect = change(&work).await?;
+        let changed = finish(&work, action).await?;
+        return Ok((Written::Now(effect), changed));
+    };
+    if let Some(stored) = super::idempotency::claim(tx, ctx, idempotency, now).await? {
+        return match stored {
+            super::idempotency::Stored::Done(key) => {
+                let key = serde_json::from_value(key)
+                    .map_err(|error| Error::Broken(format!("a stored payload cannot be read: {error}")))?;
+                Ok((Written::Replayed(key), false))
+            }
+            super::idempotency::Stored::Refused(problems) => Err(Error::Rejected(problems).into()),
+        };
+    }
+    match tx.attempt(change(&work)).await {
+        Ok(effect) => {
+            let key = serde_json::to_value(effect.key())
+                .map_err(|error| Error::Broken(format!("a payload cannot be stored: {error}")))?;
+            super::idempotency::keep(tx, ctx, idempotency, serde_json::json!({ "key": key })).await?;
+            let changed = finish(&work, action).await?;
+            Ok((Written::Now(effect), changed))
+        }
+        Err(Error::Rejected(problems)) => {
+            super::idempotency::keep(tx, ctx, idempotency, serde_json::json!({ "userErrors": problems })).await?;
+            Err(Stop::Kept(problems))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The membership as this transaction sees it: the cached one if the rights are still those, else read again.
+async fn current_membership(
+    tx: &WriteTx,
+    ctx: &RequestContext,
+    version: i64,
+    now: DateTime<Utc>,
+) -> Result<Option<Arc<Membership>>, Error> {
+    if matches!(ctx.principal, Principal::Operator { .. }) {
+        return Ok(None);
+    }
+    match &ctx.membership {
+        Some(known) if known.rights.version == version && known.valid_until.is_none_or(|end| now < end) => {
+            Ok(Some(Arc::clone(known)))
+        }
+        _ => match membership::load(tx, &ctx.principal, now).await? {
+            Some(read) => Ok(Some(Arc::new(read))),
+            // Removed or suspended since the request began: to this principal the tenant does not exist.
+            None => Err(ApiError::new(ErrorCode::TenantNotFound, "There is no such tenant, or you do not belong to it.").into()),
+        },
+    }
+}
+
+/// Writes the audit entry and the events in one flight; says whether rights have changed.
+async fn finish(work: &Work<'_>, action: Action) -> Result<bool, DbError> {
+    let record = std::mem::take(&mut *work.record());
+    let entry = Entry::of(work.ctx, AuditLogId::new(work.now), work.now, action.name(), audit::Outcome::Success)
+        .target(record.target)
+        .detail(serde_json::Value::Object(record.detail));
+    let audit_id = entry.id;
+    let events: Vec<_> = record.events.into_iter().map(|event| (EventId::new(work.now), event)).collect();
+    futures::try_join!(
+        audit::store::insert(work.tx, entry),
+        audit::store::insert_events(work.tx, work.ctx, work.now, audit_id, events),
+    )?;
+    Ok(record.rights_changed || action.changes_rights())
+}
+
+/// The uuid of an id, for targets.
+pub fn uuid_of(id: impl Id) -> uuid::Uuid {
+    id.uuid()
+}
