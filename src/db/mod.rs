@@ -17,6 +17,7 @@
 mod client;
 mod core;
 pub mod doctor;
+pub mod embedded;
 mod error;
 pub mod keyset;
 pub mod migrate;

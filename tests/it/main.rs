@@ -1,1 +1,4 @@
-fn main() {}
+//! Every integration test, in one binary: it links once, and its tests share one private PostgreSQL.
+
+mod firstrun;
+mod support;

@@ -14,7 +14,6 @@ pub(super) struct Table {
     pub root: Option<u32>,
     /// Type and NOT NULL of the column `tenant_id`.
     pub tenant_column: Option<(String, bool)>,
-    pub has_id: bool,
     /// Columns numbered by a sequence.
     pub sequences: Vec<String>,
 }
@@ -100,7 +99,6 @@ async fn tables(client: &Client) -> Result<Vec<Table>, Error> {
         "SELECT c.oid, c.oid::regclass::text, c.relowner::regrole::text, c.relrowsecurity, c.relforcerowsecurity,
                 CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid END,
                 format_type(t.atttypid, t.atttypmod), t.attnotnull,
-                EXISTS (SELECT FROM pg_attribute i WHERE i.attrelid = c.oid AND i.attname = 'id' AND NOT i.attisdropped),
                 ARRAY(SELECT a.attname::text FROM pg_attribute a
                       WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                         AND (a.attidentity <> '' OR EXISTS (
@@ -123,8 +121,7 @@ async fn tables(client: &Client) -> Result<Vec<Table>, Error> {
             forces_row_security: row.get(4),
             root: row.get(5),
             tenant_column: row.get::<_, Option<String>>(6).zip(row.get(7)),
-            has_id: row.get(8),
-            sequences: row.get(9),
+            sequences: row.get(8),
         })
         .collect())
 }

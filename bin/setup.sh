@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# What bin/dev and bin/test need on a fresh Debian or Ubuntu; they source this file. Each function does nothing when
+# its thing is there. Rust alone is left to the user.
+
+# say WHAT: progress, on stderr, so that a command's own output stays clean.
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+
+# fail WHAT WHY-AND-NEXT-STEP…
+fail() {
+    printf '\n%s\n' "$@" >&2
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null && { sudo -n true || : </dev/tty; } 2>/dev/null; then
+        sudo "$@" # without a terminal there is nobody to type a password
+    else
+        return 1
+    fi
+}
+
+# need_packages PACKAGE…: installs Debian packages.
+need_packages() {
+    command -v apt-get >/dev/null ||
+        fail "Missing: $*." "This machine has no apt-get; install their likes with its own package manager."
+    say "installing $* with apt-get"
+    # Without /dev/null, a question asked by a package would read the caller's input or wait for ever.
+    if ! { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"; } \
+        </dev/null >/dev/null; then
+        fail "Could not install $*." "Install by hand, then run this again: sudo apt-get install -y $*"
+    fi
+}
+
+need_rust() {
+    command -v cargo >/dev/null || PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+    command -v cargo >/dev/null || fail \
+        "Rust was not found. It takes one line:" \
+        "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . \"\$HOME/.cargo/env\""
+    command -v cc >/dev/null || need_packages gcc libc6-dev
+}
+
+# need_component NAME PROGRAM: a part of the Rust toolchain, such as clippy.
+need_component() {
+    command -v "$2" >/dev/null && "$2" --version >/dev/null 2>&1 && return
+    command -v rustup >/dev/null || fail "$2 was not found." "Install it with whatever installed Rust (its part '$1')."
+    say "adding $1 to the Rust toolchain"
+    rustup component add "$1"
+}
+
+# The major version of the newest PostgreSQL server programs, or 0.
+postgres_version() {
+    local program version newest=0
+    for program in ${TENANTRY_POSTGRES_PROGRAMS:+"$TENANTRY_POSTGRES_PROGRAMS/postgres"} \
+        /usr/lib/postgresql/*/bin/postgres "$(command -v postgres || true)"; do
+        [ -x "$program" ] || continue
+        version=$("$program" --version | sed -E 's/^.*\(PostgreSQL\) ([0-9]+).*$/\1/')
+        if [[ "$version" =~ ^[0-9]+$ ]] && [ "$version" -gt "$newest" ]; then newest=$version; fi
+    done
+    echo "$newest"
+}
+
+# The programs of a PostgreSQL server, version 15 or newer; Tenantry starts its own private server from them.
+need_postgres() {
+    [ "$(postgres_version)" -ge 15 ] && return
+    if command -v apt-get >/dev/null && ! dpkg -s postgresql-common >/dev/null 2>&1; then
+        # Debian's package would create a server of its own on port 5432, start it now and with every boot.
+        local folder=/etc/postgresql-common/createcluster.d
+        as_root mkdir -p "$folder" || fail "PostgreSQL 15 or newer was not found." "Run: sudo apt-get install -y postgresql"
+        echo 'create_main_cluster = false' | as_root tee "$folder/tenantry.conf" >/dev/null
+        need_packages postgresql
+        # Only for this installation: what the owner of this machine installs later is theirs to decide.
+        as_root rm -f "$folder/tenantry.conf"
+    else
+        need_packages postgresql
+    fi
+    [ "$(postgres_version)" -ge 15 ] || fail \
+        "This system's PostgreSQL is version $(postgres_version), Tenantry needs 15 or newer. PostgreSQL's own packages have it:" \
+        "  sudo apt-get install -y postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y" \
+        "  sudo apt-get install -y postgresql-17"
+}
+
+# GraphiQL goes into the binary when it is compiled. Without Node.js there is a binary without it.
+build_graphiql() {
+    [ -x web/graphiql/build ] || return 0
+    if command -v npm >/dev/null; then
+        web/graphiql/build || say "GraphiQL was not built; the server works without it"
+    elif [ ! -f web/graphiql/dist/index.html ]; then
+        say "npm was not found: the server comes without GraphiQL (sudo apt-get install -y nodejs npm, version 20 or newer)"
+    fi
+}

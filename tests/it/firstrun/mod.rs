@@ -1,0 +1,4 @@
+//! From a fresh machine to a running server.
+
+mod config;
+mod embedded;
