@@ -24,7 +24,7 @@ pub use self::{
     tenant::{Tenant, TenantCache, TenantName, TenantStatus},
 };
 use crate::{
-    access::{On, Permission},
+    access::{On, Permission, Reach},
     clock::Clock,
     db::{Scope, Stats},
     ids::{Id, RequestId},
@@ -135,6 +135,15 @@ impl RequestContext {
         match &self.principal {
             Principal::Operator { .. } => true,
             _ => self.membership.as_ref().is_some_and(|membership| membership.rights.allows(permission, on)),
+        }
+    }
+
+    /// The workspaces in which the principal holds the permission: what a list must be cut to.
+    pub fn reach(&self, permission: Permission) -> Reach {
+        match (&self.principal, &self.membership) {
+            (Principal::Operator { .. }, _) => Reach::All,
+            (_, Some(membership)) => membership.rights.workspaces_with(permission),
+            (_, None) => Reach::None,
         }
     }
 

@@ -47,11 +47,7 @@ pub(super) async fn find_tenant(
         }
     };
     let row: Option<TenantRow> = call.first().await?;
-    Ok(row.map(|row| Tenant {
-        id: row.tenant_id,
-        slug: row.slug.into(),
-        status: TenantStatus::parse(&row.status),
-    }))
+    Ok(row.map(|row| Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) }))
 }
 
 /// A member with resolved rights.
@@ -93,14 +89,14 @@ struct TreeRow {
 }
 
 const GRANTS: TenantSql = TenantSql::new(
-        "SELECT m.id AS member_id, g.role_id, g.workspace_id, g.expires_at \
+    "SELECT m.id AS member_id, g.role_id, g.workspace_id, g.expires_at \
          FROM members m LEFT JOIN role_grants g ON g.tenant_id = {tenant} AND g.member_id = m.id \
          WHERE m.tenant_id = {tenant} AND m.user_id = {} AND m.status = 'active' AND m.deleted_at IS NULL",
 );
 
 /// A role's policy with those it inherits; ten levels are more than the roles of a tenant may nest.
 const POLICIES: TenantSql = TenantSql::new(
-        "WITH RECURSIVE chain (root, role_id, depth) AS ( \
+    "WITH RECURSIVE chain (root, role_id, depth) AS ( \
            SELECT DISTINCT g.role_id, g.role_id, 0 FROM role_grants g \
            JOIN members m ON m.tenant_id = {tenant} AND m.id = g.member_id \
            JOIN roles r ON r.tenant_id = {tenant} AND r.id = g.role_id AND r.deleted_at IS NULL \
@@ -115,7 +111,7 @@ const POLICIES: TenantSql = TenantSql::new(
 
 /// The granted workspaces with everything below them.
 const TREE: TenantSql = TenantSql::new(
-        "WITH RECURSIVE tree (id, parent_workspace_id, depth) AS ( \
+    "WITH RECURSIVE tree (id, parent_workspace_id, depth) AS ( \
            SELECT DISTINCT w.id, w.parent_workspace_id, 0 FROM role_grants g \
            JOIN members m ON m.tenant_id = {tenant} AND m.id = g.member_id \
            JOIN workspaces w ON w.tenant_id = {tenant} AND w.id = g.workspace_id \
@@ -127,7 +123,7 @@ const TREE: TenantSql = TenantSql::new(
 );
 
 const SUBTREE: TenantSql = TenantSql::new(
-        "WITH RECURSIVE tree (id, parent_workspace_id, depth) AS ( \
+    "WITH RECURSIVE tree (id, parent_workspace_id, depth) AS ( \
            SELECT w.id, w.parent_workspace_id, 0 FROM workspaces w WHERE w.tenant_id = {tenant} AND w.id = {} \
            UNION \
            SELECT w.id, w.parent_workspace_id, t.depth + 1 FROM tree t \
@@ -206,7 +202,7 @@ impl KeyRow {
 }
 
 const KEY: TenantSql = TenantSql::new(
-        "SELECT m.user_id, k.workspace_id, k.allowed_cidrs, k.expires_at, k.revoked_at, k.overlap_until \
+    "SELECT m.user_id, k.workspace_id, k.allowed_cidrs, k.expires_at, k.revoked_at, k.overlap_until \
          FROM api_keys k JOIN members m ON m.tenant_id = {tenant} AND m.id = k.owner_member_id \
          WHERE k.tenant_id = {tenant} AND k.id = {}",
 );
@@ -246,9 +242,7 @@ pub(crate) async fn find_key_by_hash(tx: &PersonTx, hash: [u8; 32]) -> Result<Op
         .first()
         .await?;
     Ok(row.map(|row| {
-        let tenant =
-            Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) };
+        let tenant = Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) };
         (row.api_key_id, tenant)
     }))
 }
-

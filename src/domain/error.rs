@@ -45,8 +45,12 @@ impl Problem {
 
     /// Somebody changed it in the meantime.
     pub fn stale(path: &str, current: i32) -> Self {
-        Self::new(UserErrorCode::StaleVersion, path, "It was changed in the meantime. Read it again and repeat the change.")
-            .params(serde_json::json!({ "current": current }))
+        Self::new(
+            UserErrorCode::StaleVersion,
+            path,
+            "It was changed in the meantime. Read it again and repeat the change.",
+        )
+        .params(serde_json::json!({ "current": current }))
     }
 }
 

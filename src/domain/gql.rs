@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Result};
+use async_graphql::{Context, Enum, MaybeUndefined, Result};
 
 use super::{
     Error, Problem, Services,
@@ -40,15 +40,40 @@ pub fn answer<T>(found: std::result::Result<Option<T>, Error>) -> Option<Result<
 }
 
 /// The payload of a mutation: what was written, or the caller's mistakes; anything else is an error of the field.
-pub fn payload<T: Effect, P>(
+///
+/// `again` finds what an earlier request with the same idempotency key has written.
+pub async fn payload<T: Effect, P>(
     written: std::result::Result<Written<T>, Error>,
-    make: impl FnOnce(Option<Written<T>>, Vec<UserError>) -> P,
+    again: impl AsyncFnOnce(T::Key) -> std::result::Result<Option<T>, Error>,
+    make: impl FnOnce(Option<T>, Vec<UserError>) -> P,
 ) -> Option<Result<P>> {
-    match written {
-        Ok(written) => Some(Ok(make(Some(written), Vec::new()))),
-        Err(Error::Rejected(problems)) => Some(Ok(make(None, problems.into_iter().map(user_error).collect()))),
-        Err(error) => Some(Err(error.into_api().into())),
+    let effect = match written {
+        Ok(Written::Now(effect)) => Ok(Some(effect)),
+        Ok(Written::Replayed(key)) => again(key).await,
+        Err(Error::Rejected(problems)) => {
+            return Some(Ok(make(None, problems.into_iter().map(user_error).collect())));
+        }
+        Err(error) => Err(error),
+    };
+    Some(effect.map(|effect| make(effect, Vec::new())).map_err(|error| error.into_api().into()))
+}
+
+/// An input field of an update: absent keeps, null clears.
+pub fn changed<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
+    match field {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
     }
+}
+
+/// The direction of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum OrderDirection {
+    /// Smallest, earliest or first first.
+    Asc,
+    /// Largest, latest or last first.
+    Desc,
 }
 
 fn user_error(problem: Problem) -> UserError {

@@ -10,7 +10,9 @@ pub mod audit;
 pub mod error;
 pub mod gql;
 pub mod idempotency;
+pub mod members;
 pub mod mutation;
+pub mod projects;
 pub mod reading;
 pub mod tasks;
 
@@ -18,6 +20,7 @@ use crate::{
     clock::Clock,
     context::{MembershipCache, TenantCache},
     db::Db,
+    graphql::cursor::CursorKey,
 };
 pub use error::{Error, Problem};
 
@@ -32,6 +35,8 @@ pub struct Services {
     pub memberships: MembershipCache,
     /// Tenants by name.
     pub tenants: TenantCache,
+    /// Seals and opens the cursors of pages.
+    pub cursors: CursorKey,
     /// Where refusals are recorded after the answer.
     pub refusals: audit::RefusalQueue,
 }

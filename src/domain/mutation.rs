@@ -116,7 +116,12 @@ impl Work<'_> {
 /// # Errors
 /// [`Error::Rejected`] with the caller's mistakes and [`Error::Denied`]: nothing of the effect is written, the refusal is
 /// recorded after the answer. [`Error::Db`] if the database failed.
-pub async fn run<T, F>(services: &Services, ctx: &RequestContext, action: Action, change: F) -> Result<Written<T>, Error>
+pub async fn run<T, F>(
+    services: &Services,
+    ctx: &RequestContext,
+    action: Action,
+    change: F,
+) -> Result<Written<T>, Error>
 where
     T: Effect + Send,
     F: AsyncFnOnce(&Work<'_>) -> Result<T, Error>,
@@ -145,14 +150,21 @@ fn refusal(error: &Error) -> Option<(audit::Outcome, serde_json::Value)> {
     }
 }
 
-async fn attempt<T, F>(services: &Services, ctx: &RequestContext, action: Action, change: F) -> Result<Written<T>, Error>
+async fn attempt<T, F>(
+    services: &Services,
+    ctx: &RequestContext,
+    action: Action,
+    change: F,
+) -> Result<Written<T>, Error>
 where
     T: Effect + Send,
     F: AsyncFnOnce(&Work<'_>) -> Result<T, Error>,
 {
     let tenant = ctx.tenant()?;
     if tenant.status == TenantStatus::ReadOnly {
-        return Err(ApiError::new(ErrorCode::TenantReadOnly, "The tenant can be read and not changed at present.").into());
+        return Err(
+            ApiError::new(ErrorCode::TenantReadOnly, "The tenant can be read and not changed at present.").into()
+        );
     }
     let scope = ctx.scope()?;
     let tx = match ctx.principal {
@@ -257,7 +269,10 @@ async fn current_membership(
         _ => match membership::load(tx, &ctx.principal, now).await? {
             Some(read) => Ok(Some(Arc::new(read))),
             // Removed or suspended since the request began: to this principal the tenant does not exist.
-            None => Err(ApiError::new(ErrorCode::TenantNotFound, "There is no such tenant, or you do not belong to it.").into()),
+            None => {
+                Err(ApiError::new(ErrorCode::TenantNotFound, "There is no such tenant, or you do not belong to it.")
+                    .into())
+            }
         },
     }
 }

@@ -1,4 +1,6 @@
 //! Every integration test, in one binary: it links once, and its tests share one private PostgreSQL.
 
+mod database;
 mod firstrun;
+mod http;
 mod support;

@@ -3,7 +3,10 @@
 //! A refused mutation has no transaction of its own to ride in. Waiting for one would let anybody slow the server down
 //! with forbidden requests, so the entry is queued; when the queue is full it is counted and logged instead.
 
-use std::sync::{Arc, atomic::{AtomicUsize, Ordering}};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use tokio::sync::{Notify, mpsc};
 

@@ -14,7 +14,8 @@ use crate::{
     domain::{
         Error, Problem, Services,
         audit::{Action, Event, Target},
-        members, mutation::{self, Effect, Work, Written},
+        members,
+        mutation::{self, Effect, Work, Written},
         projects,
         reading::ReadScope,
     },
@@ -278,9 +279,8 @@ pub async fn import(
                 .params(serde_json::json!({ "max": MAX_IMPORT_ROWS }))
                 .into());
         }
-        let mut problems: Vec<_> = (rows.iter().enumerate())
-            .flat_map(|(index, row)| row.problems(&format!("input.rows.{index}")))
-            .collect();
+        let mut problems: Vec<_> =
+            (rows.iter().enumerate()).flat_map(|(index, row)| row.problems(&format!("input.rows.{index}"))).collect();
         let project = projects::service::open_for_writing(work, project, "input.projectId").await?;
         work.require(Permission::TasksWrite, On::Workspace(project.workspace_id))?;
         let mut assignees: Vec<MemberId> = rows.iter().filter_map(|row| row.assignee).collect();

@@ -244,8 +244,7 @@ pub(crate) async fn children(
             TaskSort::Title => raw.bind::<Nullable<Text>, _>(None::<String>),
         },
     };
-    let rows: Vec<ChildRow> =
-        raw.bind::<Nullable<SqlUuid>, _>(after_id).bind::<BigInt, _>(slice.limit).load().await?;
+    let rows: Vec<ChildRow> = raw.bind::<Nullable<SqlUuid>, _>(after_id).bind::<BigInt, _>(slice.limit).load().await?;
     Ok(rows.into_iter().map(|row| (row.parent_id, row.into())).collect())
 }
 

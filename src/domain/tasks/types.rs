@@ -117,13 +117,7 @@ impl TaskDraft {
         problems
     }
 
-    pub(super) fn checked(
-        self,
-        project: ProjectId,
-        workspace: WorkspaceId,
-        id: TaskId,
-        now: DateTime<Utc>,
-    ) -> NewTask {
+    pub(super) fn checked(self, project: ProjectId, workspace: WorkspaceId, id: TaskId, now: DateTime<Utc>) -> NewTask {
         let state = self.state.unwrap_or(TaskState::Todo);
         NewTask {
             id,

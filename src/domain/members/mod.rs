@@ -1,0 +1,3 @@
+//! People inside a tenant.
+
+pub mod service;

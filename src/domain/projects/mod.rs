@@ -1,0 +1,4 @@
+//! Projects of a workspace.
+
+pub mod service;
+pub mod types;

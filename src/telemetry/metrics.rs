@@ -1,0 +1,216 @@
+//! What is counted, and the names it is counted under.
+//!
+//! | name | labels | |
+//! | --- | --- | --- |
+//! | `tenantry_requests_total` | `operation`, `outcome` | GraphQL requests; outcome is `ok`, `errors` (some fields failed), `cancelled` (the client went away) or the code of the refusal |
+//! | `tenantry_request_seconds` | `operation` | from the head of the request to its answer |
+//! | `tenantry_sql_statements` | | SQL statements per request |
+//! | `tenantry_pool_connections` | `pool`, `state` | connections to PostgreSQL |
+//! | `tenantry_cache_total` | `cache`, `outcome` | look-ups: `hit`, `miss` |
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use metrics::{SharedString, Unit};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::Error;
+
+const REQUESTS: &str = "tenantry_requests_total";
+const SECONDS: &str = "tenantry_request_seconds";
+const STATEMENTS: &str = "tenantry_sql_statements";
+const CONNECTIONS: &str = "tenantry_pool_connections";
+const CACHE: &str = "tenantry_cache_total";
+
+/// What has been counted so far in this process.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Counts from now on, for the whole process. Called again, it gives the same.
+    pub fn install() -> Result<Self, Error> {
+        static INSTALLED: OnceLock<Result<Metrics, String>> = OnceLock::new();
+        INSTALLED.get_or_init(|| Self::first().map_err(|error| error.to_string())).clone().map_err(Error::MetricsTaken)
+    }
+
+    fn first() -> Result<Self, Box<dyn std::error::Error>> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(
+                Matcher::Full(SECONDS.into()),
+                &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
+            )?
+            .set_buckets_for_metric(
+                Matcher::Full(STATEMENTS.into()),
+                &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0],
+            )?
+            .build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder)?;
+        metrics::describe_counter!(REQUESTS, "GraphQL requests by operation and outcome");
+        metrics::describe_histogram!(SECONDS, Unit::Seconds, "Time from the head of a request to its answer");
+        metrics::describe_histogram!(STATEMENTS, "SQL statements per GraphQL request");
+        metrics::describe_gauge!(CONNECTIONS, "Connections to PostgreSQL by pool and state");
+        metrics::describe_counter!(CACHE, "Cache look-ups by cache and outcome");
+
+        // Histograms keep each value until somebody adds them up; without this they would grow between two scrapes.
+        let upkeep = handle.clone();
+        std::thread::Builder::new().name("metrics-upkeep".into()).spawn(move || {
+            loop {
+                std::thread::sleep(Duration::from_secs(5));
+                upkeep.run_upkeep();
+            }
+        })?;
+        Ok(Self(handle))
+    }
+
+    /// Everything, in Prometheus' text form.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+}
+
+/// Sets how many connections of a pool are in this state, for example `idle` or `busy`.
+pub fn pool_connections(pool: &'static str, state: &'static str, connections: usize) {
+    metrics::gauge!(CONNECTIONS, "pool" => pool, "state" => state).set(connections as f64);
+}
+
+/// Counts a look-up in a cache.
+pub fn cache(cache: &'static str, hit: bool) {
+    metrics::counter!(CACHE, "cache" => cache, "outcome" => if hit { "hit" } else { "miss" }).increment(1);
+}
+
+/// The operation names that have a line of their own in the metrics.
+///
+/// A name comes from the client, and every new one costs memory here and in Prometheus. So a name is taken only if it
+/// is a GraphQL name of at most 64 characters, only once an operation of that name has run, and only while fewer than
+/// [`MAX_NAMES`] are known; the rest counts as `other`, and an operation without a name as `anonymous`.
+#[derive(Debug, Default)]
+pub struct OperationNames(RwLock<HashSet<Arc<str>>>);
+
+/// How many operation names are told apart.
+pub const MAX_NAMES: usize = 200;
+
+const OTHER: &str = "other";
+const ANONYMOUS: &str = "anonymous";
+
+impl OperationNames {
+    /// The label of an operation that ran.
+    fn ran(&self, name: Option<&str>) -> SharedString {
+        let Some(name) = name else { return ANONYMOUS.into() };
+        if let Some(known) = self.find(name) {
+            return known;
+        }
+        if !is_name(name) {
+            return OTHER.into();
+        }
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if names.len() >= MAX_NAMES {
+            return OTHER.into();
+        }
+        let name: Arc<str> = name.into();
+        names.insert(name.clone());
+        name.into()
+    }
+
+    /// The label of an operation that was refused: it has one if an operation of that name once ran.
+    fn refused(&self, name: Option<&str>) -> SharedString {
+        match name {
+            None => ANONYMOUS.into(),
+            Some(name) => self.find(name).unwrap_or(OTHER.into()),
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<SharedString> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned().map(SharedString::from)
+    }
+}
+
+/// Whether this is a `Name` (GraphQL specification, section 2.1.9) of reasonable length.
+fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.bytes().enumerate().all(|(position, byte)| {
+            byte == b'_' || byte.is_ascii_alphabetic() || (position > 0 && byte.is_ascii_digit())
+        })
+        && !text.is_empty()
+}
+
+/// Counts one GraphQL request, also one whose client went away before the answer.
+#[derive(Debug)]
+pub struct RequestRecord<'n> {
+    names: &'n OperationNames,
+    started: Instant,
+    counted: Option<(SharedString, &'static str)>,
+}
+
+impl<'n> RequestRecord<'n> {
+    /// A request whose head arrived at `started`.
+    pub fn start(names: &'n OperationNames, started: Instant) -> Self {
+        Self { names, started, counted: None }
+    }
+
+    /// The operation ran.
+    pub fn executed(&mut self, operation: Option<&str>, outcome: &'static str) {
+        self.counted = Some((self.names.ran(operation), outcome));
+        self.name_span();
+    }
+
+    /// The operation did not run, for the reason with this code.
+    pub fn refused(&mut self, operation: Option<&str>, code: &'static str) {
+        self.counted = Some((self.names.refused(operation), code));
+        self.name_span();
+    }
+
+    /// The answer is there.
+    pub fn finish(self, sql_statements: Option<u32>) {
+        if let Some(statements) = sql_statements {
+            metrics::histogram!(STATEMENTS).record(f64::from(statements));
+        }
+    }
+
+    fn name_span(&self) {
+        if let Some((operation, outcome)) = &self.counted {
+            let span = tracing::Span::current();
+            span.record("graphql.operation.name", operation.as_ref()).record("graphql.outcome", outcome);
+        }
+    }
+}
+
+impl Drop for RequestRecord<'_> {
+    fn drop(&mut self) {
+        let (operation, outcome) = self.counted.take().unwrap_or((OTHER.into(), "cancelled"));
+        metrics::counter!(REQUESTS, "operation" => operation.clone(), "outcome" => outcome).increment(1);
+        metrics::histogram!(SECONDS, "operation" => operation).record(self.started.elapsed().as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_names_does_not_grow_the_metrics() {
+        let names = OperationNames::default();
+        assert_eq!(&*names.refused(Some("Tasks")), "other", "a name that never ran");
+        assert_eq!(&*names.ran(Some("Tasks")), "Tasks");
+        assert_eq!(&*names.refused(Some("Tasks")), "Tasks");
+        assert_eq!(&*names.ran(None), "anonymous");
+        for number in 0..10 * MAX_NAMES {
+            names.ran(Some(&format!("Flood{number}")));
+        }
+        assert_eq!(names.0.read().unwrap().len(), MAX_NAMES);
+        assert_eq!(&*names.ran(Some("Late")), "other");
+        assert_eq!(&*names.ran(Some("Tasks")), "Tasks");
+    }
+
+    #[test]
+    fn only_graphql_names_are_taken() {
+        let names = OperationNames::default();
+        for wrong in ["", "1a", "a b", "ä", "a\"}", &"x".repeat(65)] {
+            assert_eq!(&*names.ran(Some(wrong)), "other", "{wrong}");
+        }
+        assert_eq!(&*names.ran(Some("_a1")), "_a1");
+    }
+}
