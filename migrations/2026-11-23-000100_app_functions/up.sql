@@ -51,6 +51,9 @@ CREATE FUNCTION app.wall_partition(partition regclass) RETURNS void
     SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
+    IF (SELECT relowner FROM pg_class WHERE oid = partition) <> 'tenantry_owner'::regrole THEN
+        EXECUTE format('ALTER TABLE %s OWNER TO tenantry_owner', partition);
+    END IF;
     -- Whoever may read a partition directly goes past the policies of its parent. So nobody may.
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', partition);
     EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', partition);

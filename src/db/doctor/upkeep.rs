@@ -151,7 +151,8 @@ fn generated() -> Tables {
     let mut tables = Tables::new();
     let mut current = String::new();
     let mut sql_name = None;
-    for line in include_str!("../schema.rs").lines().map(str::trim) {
+    let lines = include_str!("../schema.rs").lines().map(str::trim);
+    for line in lines.filter(|line| !line.starts_with("diesel::joinable!")) {
         if let Some(name) = line.strip_prefix("#[sql_name = \"").and_then(|rest| rest.strip_suffix("\"]")) {
             sql_name = Some(name.to_owned());
         } else if let Some((column, kind)) = line.split_once(" -> ") {

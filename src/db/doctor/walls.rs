@@ -284,7 +284,8 @@ fn foreign_keys(catalogue: &Catalogue, table: &Table, findings: &mut Vec<Finding
         let pairs = || key.columns.iter().zip(&key.target_columns);
         if !pairs().any(|(here, there)| here == "tenant_id" && there == "tenant_id") {
             let rest = |of: fn((&String, &String)) -> String| {
-                pairs().map(of).filter(|column| column != "tenant_id").collect::<Vec<_>>()
+                let rest = pairs().filter(|(here, there)| *here != "tenant_id" && *there != "tenant_id");
+                rest.map(of).collect::<Vec<_>>()
             };
             findings.push(Finding::new(
                 Rule::ForeignKey,
