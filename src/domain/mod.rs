@@ -15,6 +15,8 @@ pub mod mutation;
 pub mod projects;
 pub mod reading;
 pub mod tasks;
+pub mod text;
+pub mod workspaces;
 
 use crate::{
     clock::Clock,
