@@ -16,6 +16,8 @@ pub mod platform;
 pub mod projects;
 pub mod reading;
 pub mod tasks;
+pub mod text;
+pub mod workspaces;
 
 use crate::{
     clock::Clock,
