@@ -6,10 +6,12 @@
 //!
 //! Start reading at [`tasks`].
 
+pub mod api_keys;
 pub mod audit;
 pub mod error;
 pub mod gql;
 pub mod idempotency;
+pub mod identity;
 pub mod members;
 pub mod mutation;
 pub mod platform;
@@ -42,4 +44,6 @@ pub struct Services {
     pub cursors: CursorKey,
     /// Where refusals are recorded after the answer.
     pub refusals: audit::RefusalQueue,
+    /// Passwords, tokens, sessions and the look-up of API keys.
+    pub identity: identity::Identity,
 }
