@@ -25,7 +25,7 @@ struct TenantRow {
     #[diesel(sql_type = Text)]
     slug: String,
     #[diesel(sql_type = Text)]
-    status: String,
+    status: TenantStatus,
 }
 
 /// The tenant with this name. One statement.
@@ -47,7 +47,7 @@ pub(super) async fn find_tenant(
         }
     };
     let row: Option<TenantRow> = call.first().await?;
-    Ok(row.map(|row| Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) }))
+    Ok(row.map(|row| Tenant { id: row.tenant_id, slug: row.slug.into(), status: row.status }))
 }
 
 /// A member with resolved rights.
@@ -231,7 +231,7 @@ struct IndexRow {
     #[diesel(sql_type = Text)]
     slug: String,
     #[diesel(sql_type = Text)]
-    status: String,
+    status: TenantStatus,
 }
 
 /// The API key with this hash and its tenant: one indexed look-up before any tenant context. One statement.
@@ -242,7 +242,7 @@ pub(crate) async fn find_key_by_hash(tx: &PersonTx, hash: [u8; 32]) -> Result<Op
         .first()
         .await?;
     Ok(row.map(|row| {
-        let tenant = Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) };
+        let tenant = Tenant { id: row.tenant_id, slug: row.slug.into(), status: row.status };
         (row.api_key_id, tenant)
     }))
 }

@@ -16,8 +16,8 @@
 
 mod client;
 mod core;
-pub mod embedded;
 pub mod doctor;
+pub mod embedded;
 mod error;
 pub mod keyset;
 pub mod migrate;

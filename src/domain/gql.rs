@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, MaybeUndefined, Result};
+use async_graphql::{Context, Enum, Lookahead, MaybeUndefined, Result};
 
 use super::{
     Error, Problem, Services,
@@ -64,6 +64,27 @@ pub fn changed<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
         MaybeUndefined::Undefined => None,
         MaybeUndefined::Null => Some(None),
         MaybeUndefined::Value(value) => Some(Some(value)),
+    }
+}
+
+/// What is selected of the items of a page, by `nodes` or by `edges { node }`.
+pub struct Ahead<'a>(Vec<Lookahead<'a>>);
+
+impl<'a> Ahead<'a> {
+    /// Of the items of the connection that the running field gives.
+    pub fn items(ctx: &'a Context<'_>) -> Self {
+        let page = ctx.look_ahead();
+        Self(vec![page.field("nodes"), page.field("edges").field("node")])
+    }
+
+    /// What is selected of this field of theirs.
+    pub fn field(&self, name: &str) -> Self {
+        Self(self.0.iter().map(|items| items.field(name)).collect())
+    }
+
+    /// Whether anything is.
+    pub fn exists(&self) -> bool {
+        self.0.iter().any(Lookahead::exists)
     }
 }
 

@@ -14,7 +14,9 @@ pub mod members;
 pub mod mutation;
 pub mod projects;
 pub mod reading;
+pub mod roles;
 pub mod tasks;
+pub mod tenants;
 
 use crate::{
     clock::Clock,

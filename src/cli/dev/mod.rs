@@ -203,7 +203,9 @@ impl Database {
     }
 }
 
-fn exposed(url: Option<&SecretString>) -> &str { url.map_or("", |url| url.expose_secret()) }
+fn exposed(url: Option<&SecretString>) -> &str {
+    url.map_or("", |url| url.expose_secret())
+}
 
 /// Takes an address before anything else is done.
 fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener> {
@@ -216,14 +218,20 @@ fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener> {
     };
     let next = SocketAddr::new(address.ip(), address.port().saturating_add(1));
     match problem.kind() {
-        std::io::ErrorKind::AddrInUse => bail!(
-            "another program listens at {address} already. Stop it, or take another address: --{flag} {next}"
-        ),
+        std::io::ErrorKind::AddrInUse => {
+            bail!("another program listens at {address} already. Stop it, or take another address: --{flag} {next}")
+        }
         std::io::ErrorKind::PermissionDenied => {
-            bail!("this user may not listen at {address} (ports below 1024 are root's). Take another: --{flag} {}:8080", address.ip())
+            bail!(
+                "this user may not listen at {address} (ports below 1024 are root's). Take another: --{flag} {}:8080",
+                address.ip()
+            )
         }
         std::io::ErrorKind::AddrNotAvailable => {
-            bail!("{address} is not an address of this machine. Take one of its own, or every one: --{flag} 0.0.0.0:{}", address.port())
+            bail!(
+                "{address} is not an address of this machine. Take one of its own, or every one: --{flag} 0.0.0.0:{}",
+                address.port()
+            )
         }
         _ => Err(problem).with_context(|| format!("cannot listen at {address}")),
     }
@@ -261,4 +269,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// A path as a person would type it.
-fn shown(path: &Path) -> String { path.display().to_string() }
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -95,12 +95,9 @@ impl State {
             Ok(text) => serde_json::from_str(&text).with_context(|| {
                 format!("{} cannot be understood. Start over with `tenantry dev --reset`", path.display())
             })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Kept {
-                token_key: demo_key()?,
-                cursor_key: demo_key()?,
-                cookie_key: demo_key()?,
-                demo: None,
-            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Kept { token_key: demo_key()?, cursor_key: demo_key()?, cookie_key: demo_key()?, demo: None }
+            }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         let state = Self { folder: folder.to_owned(), kept };
@@ -137,7 +134,9 @@ impl State {
     }
 
     /// What was seeded, now or at an earlier start.
-    pub fn demo(&self) -> Option<&Demo> { self.kept.demo.as_ref() }
+    pub fn demo(&self) -> Option<&Demo> {
+        self.kept.demo.as_ref()
+    }
 
     /// Keeps what was seeded.
     pub fn keep_demo(&mut self, demo: Demo) -> Result<()> {
@@ -151,7 +150,9 @@ impl State {
     }
 
     /// Deletes `dev.json`: nothing runs any more.
-    pub fn forget_running(&self) { let _ = fs::remove_file(self.folder.join("dev.json")); }
+    pub fn forget_running(&self) {
+        let _ = fs::remove_file(self.folder.join("dev.json"));
+    }
 
     fn save(&self) -> Result<()> {
         write_private(&self.folder.join("demo.json"), &serde_json::to_vec_pretty(&self.kept)?)

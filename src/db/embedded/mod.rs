@@ -133,7 +133,9 @@ impl Cluster {
     }
 
     /// Waits until the server has ended, whoever ended it.
-    pub fn wait_for_end(&self) { self.server.wait_for_end(); }
+    pub fn wait_for_end(&self) {
+        self.server.wait_for_end();
+    }
 
     /// Stops the server: open sessions are ended, committed data is kept. Does nothing the second time.
     pub fn stop(&self) {
