@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, str::FromStr, sync::Arc};
 
-use async_graphql::{Context, Enum, ID, MaybeUndefined, Result};
+use async_graphql::{Context, Enum, ID, Lookahead, MaybeUndefined, Result};
 
 use super::{
     Error, Problem, Services,
@@ -89,6 +89,27 @@ pub fn changed_id<T: Id + FromStr<Err = InvalidId>>(
 /// The keys that a page asks its look-ahead for, each once.
 pub fn keys<K: Id>(keys: impl Iterator<Item = K>) -> Vec<K> {
     keys.collect::<HashSet<_>>().into_iter().collect()
+}
+
+/// What is selected of the items of a page, by `nodes` or by `edges { node }`.
+pub struct Ahead<'a>(Vec<Lookahead<'a>>);
+
+impl<'a> Ahead<'a> {
+    /// Of the items of the connection that the running field gives.
+    pub fn items(ctx: &'a Context<'_>) -> Self {
+        let page = ctx.look_ahead();
+        Self(vec![page.field("nodes"), page.field("edges").field("node")])
+    }
+
+    /// What is selected of this field of theirs.
+    pub fn field(&self, name: &str) -> Self {
+        Self(self.0.iter().map(|items| items.field(name)).collect())
+    }
+
+    /// Whether anything is.
+    pub fn exists(&self) -> bool {
+        self.0.iter().any(Lookahead::exists)
+    }
 }
 
 /// The direction of an order.

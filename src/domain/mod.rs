@@ -17,7 +17,9 @@ pub mod mutation;
 pub mod platform;
 pub mod projects;
 pub mod reading;
+pub mod roles;
 pub mod tasks;
+pub mod tenants;
 pub mod text;
 pub mod workspaces;
 

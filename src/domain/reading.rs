@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     context::RequestContext,
-    db::{Db, DbError, TenantTx},
+    db::{Db, DbError, Person, PersonTx, TenantTx},
     domain::Error,
 };
 
@@ -85,16 +85,34 @@ pub fn pages<W: Clone + Eq + Hash, T>(keys: &[Under<W>], found: Vec<(Under<W>, T
 
 type Loaded<B> = Result<Option<<B as Batch>::Value>, Arc<DbError>>;
 
+/// The one transaction of a scope. In a tenant the person's own rows are read on it too, so that a request never holds
+/// two connections.
+enum Opened {
+    Tenant(TenantTx),
+    Person(PersonTx),
+}
+
 struct Shared {
     db: Db,
     ctx: Arc<RequestContext>,
-    tx: OnceCell<TenantTx>,
+    opened: OnceCell<Opened>,
 }
 
 impl Shared {
+    async fn opened(&self) -> Result<&Opened, Error> {
+        let open = async || match self.ctx.scope() {
+            Ok(scope) => Ok(Opened::Tenant(self.db.read(&scope).await?)),
+            Err(_) => Ok(Opened::Person(self.db.person(self.ctx.principal.user(), &self.ctx.stats).await?)),
+        };
+        self.opened.get_or_try_init(open).await
+    }
+
     async fn tx(&self) -> Result<&TenantTx, Error> {
-        let scope = self.ctx.scope()?;
-        self.tx.get_or_try_init(async || Ok(self.db.read(&scope).await?)).await
+        self.ctx.tenant()?;
+        match self.opened().await? {
+            Opened::Tenant(tx) => Ok(tx),
+            Opened::Person(_) => Err(crate::context::TenantRequired.into()),
+        }
     }
 }
 
@@ -130,7 +148,7 @@ pub struct ReadScope {
 impl ReadScope {
     /// A scope that has not opened its transaction yet.
     pub fn new(db: Db, ctx: Arc<RequestContext>) -> Self {
-        let shared = Shared { db, ctx, tx: OnceCell::new() };
+        let shared = Shared { db, ctx, opened: OnceCell::new() };
         Self { shared: Arc::new(shared), loaders: Mutex::new(HashMap::new()) }
     }
 
@@ -145,6 +163,21 @@ impl ReadScope {
     /// [`Error::TenantRequired`] without a tenant, [`Error::Db`] without a connection.
     pub async fn tx(&self) -> Result<&TenantTx, Error> {
         self.shared.tx().await
+    }
+
+    /// The person behind the request: on the tenant's transaction if there is a tenant, else on one of their own. `None`
+    /// if the request is nobody's, for example an API key's; no connection is opened then.
+    ///
+    /// # Errors
+    /// [`Error::Db`] without a connection.
+    pub async fn person(&self) -> Result<Option<Person<'_>>, Error> {
+        if self.ctx().principal.user().is_none() {
+            return Ok(None);
+        }
+        Ok(match self.shared.opened().await? {
+            Opened::Tenant(tx) => tx.person(),
+            Opened::Person(tx) => tx.person(),
+        })
     }
 
     fn loader<B: Batch>(&self) -> LoaderOf<B> {
@@ -188,10 +221,12 @@ impl ReadScope {
     /// Ends the transaction. The answer does not wait for it.
     pub fn close(self) {
         drop(self.loaders);
-        if let Ok(shared) = Arc::try_unwrap(self.shared)
-            && let Some(tx) = shared.tx.into_inner()
-        {
-            tx.finish();
+        if let Ok(shared) = Arc::try_unwrap(self.shared) {
+            match shared.opened.into_inner() {
+                Some(Opened::Tenant(tx)) => tx.finish(),
+                Some(Opened::Person(tx)) => tx.finish(),
+                None => {}
+            }
         }
     }
 }
