@@ -12,6 +12,7 @@ pub mod gql;
 pub mod idempotency;
 pub mod members;
 pub mod mutation;
+pub mod nodes;
 pub mod projects;
 pub mod reading;
 pub mod roles;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     loaders::{ChildrenOf, TaskById, TasksUnder},
-    store::{self, Parent, Place, Slice},
+    store::{self, Place, Slice},
     types::{Task, TaskChanges, TaskDraft, TaskFind, TaskSort, TaskState},
 };
 use crate::{
@@ -26,6 +26,8 @@ use crate::{
     },
     ids::{Id, MemberId, ProjectId, TaskId},
 };
+
+pub use super::store::Parent;
 
 /// Most rows of one import.
 pub const MAX_IMPORT_ROWS: usize = 500;
