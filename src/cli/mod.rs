@@ -5,6 +5,9 @@
 mod dev;
 mod keys;
 mod migrate;
+mod seed;
+mod serve;
+mod signals;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -20,7 +23,6 @@ pub struct Cli {
     /// The settings file (TOML); by default `tenantry.toml` in the current folder if it exists [env: `TENANTRY_CONFIG`].
     // Read before everything else, by `config::load`; here it is only known.
     #[arg(long, global = true, value_name = "FILE")]
-    #[expect(dead_code, reason = "config::load reads it from the arguments, before they are parsed")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,

@@ -67,13 +67,19 @@ impl TenantTx {
         Raw::of_tenant(self, sql)
     }
 
+    /// A call of one of the functions in schema `app`, which decide themselves what the tenant of the transaction may.
+    pub fn call(&self, text: &'static str) -> Raw<'_> {
+        Raw::global(&self.core, text, false)
+    }
+
     /// The same transaction, asked as the person behind the request; `None` if there is none.
     pub fn person(&self) -> Option<Person<'_>> {
         self.core.user().map(|user| Person { core: &self.core, user })
     }
 
     /// Ends the transaction. The answer does not wait for it.
-    pub fn finish(self) {
+    pub fn finish(mut self) {
+        self.core.let_go();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 if let Err(error) = self.core.commit().await {
@@ -236,7 +242,8 @@ impl PersonTx {
     }
 
     /// Ends a transaction that only read. The answer does not wait for it.
-    pub fn finish(self) {
+    pub fn finish(mut self) {
+        self.core.let_go();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 if let Err(error) = self.core.commit().await {

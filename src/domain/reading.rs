@@ -38,6 +38,51 @@ pub trait Batch: Send + Sync + 'static {
     ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Value>, DbError>> + Send;
 }
 
+/// What belongs to one parent, asked for in one way: which children, in which order, from where on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Under<W> {
+    /// The parent's uuid.
+    pub parent: uuid::Uuid,
+    /// What is wanted of its children.
+    pub wanted: W,
+}
+
+/// Fetches for many parents: one call of `fetch` for all that are asked the same way, all calls in one flight.
+///
+/// # Errors
+/// The first failure of `fetch`.
+pub async fn by_wish<W, T, F>(
+    keys: &[Under<W>],
+    fetch: impl Fn(W, Vec<uuid::Uuid>) -> F,
+) -> Result<Vec<(Under<W>, T)>, DbError>
+where
+    W: Clone + Eq + Hash,
+    F: Future<Output = Result<Vec<(uuid::Uuid, T)>, DbError>>,
+{
+    let mut groups: HashMap<&W, Vec<uuid::Uuid>> = HashMap::new();
+    for key in keys {
+        groups.entry(&key.wanted).or_default().push(key.parent);
+    }
+    let fetches = groups.into_iter().map(|(wanted, parents)| {
+        let found = fetch(wanted.clone(), parents);
+        async move { Ok::<_, DbError>((wanted, found.await?)) }
+    });
+    let found = futures::future::try_join_all(fetches).await?;
+    let each = found.into_iter().flat_map(|(wanted, rows)| {
+        rows.into_iter().map(move |(parent, row)| (Under { parent, wanted: wanted.clone() }, row))
+    });
+    Ok(each.collect())
+}
+
+/// The pages of [`by_wish`]: a list for every key, empty where nothing was found.
+pub fn pages<W: Clone + Eq + Hash, T>(keys: &[Under<W>], found: Vec<(Under<W>, T)>) -> HashMap<Under<W>, Vec<T>> {
+    let mut pages: HashMap<_, Vec<T>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+    for (key, row) in found {
+        pages.entry(key).or_default().push(row);
+    }
+    pages
+}
+
 type Loaded<B> = Result<Option<<B as Batch>::Value>, Arc<DbError>>;
 
 /// The one transaction of a scope. In a tenant the person's own rows are read on it too, so that a request never holds
@@ -168,6 +213,7 @@ impl ReadScope {
     /// Loads what children are going to ask for, in one statement. A failure shows when they ask.
     pub async fn look_ahead<B: Batch>(&self, keys: Vec<B::Key>) {
         if !keys.is_empty() {
+            // The loader takes what it knows already from its cache.
             let _ = self.loader::<B>().try_load_many(keys).await;
         }
     }
@@ -207,6 +253,11 @@ impl Reading {
     /// The scope of the field that runs.
     pub fn scope(&self) -> Arc<ReadScope> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends the reads of the operation, after its answer is built.
+    pub fn close(&self) {
+        self.renew();
     }
 
     /// Closes the scope and begins another: before a mutation field writes.
