@@ -120,12 +120,12 @@ async fn without_closing_the_next_user_would_see_the_tenant_of_the_one_before() 
     let pool = deadpool::managed::Pool::builder(manager).max_size(1).build().expect("a pool");
     {
         #[expect(clippy::disallowed_methods, reason = "shows what our own pool prevents")]
-        let mut connection = pool.get().await.expect("a connection");
+        let mut connection: deadpool::managed::Object<_> = pool.get().await.expect("a connection");
         let text = format!("BEGIN; SET LOCAL app.tenant_id = '{ACME}'");
         connection.batch_execute(&text).await.expect("begins");
     }
     #[expect(clippy::disallowed_methods, reason = "shows what our own pool prevents")]
-    let mut connection = pool.get().await.expect("a connection");
+    let mut connection: deadpool::managed::Object<_> = pool.get().await.expect("a connection");
     let tenant: String = diesel_async::RunQueryDsl::get_result(
         diesel::select(diesel::dsl::sql::<Text>("current_setting('app.tenant_id', true)")),
         &mut connection,
