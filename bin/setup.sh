@@ -27,7 +27,7 @@ need_packages() {
         fail "Missing: $*." "This machine has no apt-get; install their likes with its own package manager."
     say "installing $* with apt-get"
     # Without /dev/null, a question asked by a package would read the caller's input or wait for ever.
-    if ! { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"; } \
+    if ! { as_root apt-get update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } \
         </dev/null >/dev/null; then
         fail "Could not install $*." "Install by hand, then run this again: sudo apt-get install -y $*"
     fi

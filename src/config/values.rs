@@ -136,7 +136,11 @@ pub(super) fn key(text: &str) -> Result<Key32, &'static str> {
     text.parse()
 }
 
-pub(super) fn postgres_url(text: &str) -> Result<SecretString, &'static str> {
+/// A database's URL; never in the message, because it holds a password.
+///
+/// # Errors
+/// What was expected.
+pub fn postgres_url(text: &str) -> Result<SecretString, &'static str> {
     let expected = "expected a URL like postgres://user:password@host:5432/database";
     let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
     if !is_url || tokio_postgres::Config::from_str(text).is_err() {

@@ -12,7 +12,10 @@ pub mod sources;
 mod store;
 pub mod tenant;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -56,6 +59,8 @@ pub struct Idempotency {
     pub key: String,
     /// SHA-256 over document, operation name and variables.
     pub request_hash: [u8; 32],
+    /// Set when the answer comes from the first request with this key.
+    pub replayed: Arc<AtomicBool>,
 }
 
 /// Everything a use case may know about the request it serves.

@@ -20,6 +20,7 @@ pub mod doctor;
 pub mod embedded;
 mod error;
 pub mod keyset;
+mod login;
 pub mod migrate;
 mod pool;
 mod raw;
@@ -37,6 +38,7 @@ pub use self::{
     client::ConnectError,
     core::Stats,
     error::DbError,
+    login::LoginError,
     pool::{BadUrl, PoolOptions},
     raw::{Raw, TenantSql},
     tx::{Person, PersonTx, PlatformTx, Scope, TenantTx, WriteTx},

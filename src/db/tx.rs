@@ -67,6 +67,11 @@ impl TenantTx {
         Raw::of_tenant(self, sql)
     }
 
+    /// A call of one of the functions in schema `app`, which decide themselves what the tenant of the transaction may.
+    pub fn call(&self, text: &'static str) -> Raw<'_> {
+        Raw::global(&self.core, text, false)
+    }
+
     /// The same transaction, asked as the person behind the request; `None` if there is none.
     pub fn person(&self) -> Option<Person<'_>> {
         self.core.user().map(|user| Person { core: &self.core, user })

@@ -12,6 +12,7 @@ pub mod gql;
 pub mod idempotency;
 pub mod members;
 pub mod mutation;
+pub mod platform;
 pub mod projects;
 pub mod reading;
 pub mod tasks;

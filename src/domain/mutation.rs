@@ -227,6 +227,7 @@ where
         return Ok((Written::Now(effect), changed));
     };
     if let Some(stored) = super::idempotency::claim(tx, ctx, idempotency, now).await? {
+        idempotency.replayed.store(true, std::sync::atomic::Ordering::SeqCst);
         return match stored {
             super::idempotency::Stored::Done(key) => {
                 let key = serde_json::from_value(key)

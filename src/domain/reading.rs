@@ -174,6 +174,11 @@ impl Reading {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Ends the reads of the operation, after its answer is built.
+    pub fn close(&self) {
+        self.renew();
+    }
+
     /// Closes the scope and begins another: before a mutation field writes.
     pub fn renew(&self) {
         let fresh = Arc::new(ReadScope::new(self.db.clone(), Arc::clone(&self.ctx)));

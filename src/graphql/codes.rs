@@ -92,6 +92,7 @@ error_codes! {
     TenantNotFound "TENANT_NOT_FOUND" Request 404 404 "There is no such tenant, or you do not belong to it.";
     TenantMismatch "TENANT_MISMATCH" Request 400 400 "Host, path, header and key name different tenants.";
     TenantSuspended "TENANT_SUSPENDED" Request 403 403 "The tenant is suspended.";
+    TenantDeleted "TENANT_DELETED" Request 410 410 "The tenant was deleted.";
     TenantReadOnly "TENANT_READ_ONLY" Execution 403 200 "The tenant can be read and not changed at present.";
     Forbidden "FORBIDDEN" Document 403 200 "You may see that this exists and lack the right to do it; requiredPermission names the right.";
     ImpersonationForbidden "IMPERSONATION_FORBIDDEN" Execution 403 200 "This cannot be done while acting as somebody else.";

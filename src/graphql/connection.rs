@@ -3,7 +3,7 @@
 //! A resolver turns its arguments into a [`PageRequest`], the store fetches one row more than asked for, [`Page::of_rows`]
 //! makes the page, and the type that [`connection!`](crate::connection) made shows it:
 //!
-//! ```ignore
+//! ```text
 //! connection!(TaskConnection, TaskEdge, TaskNode, "A page of tasks.");
 //!
 //! #[graphql(directive = requires_scopes::apply(Permission::TasksRead), directive = list_size::apply(PAGED))]
@@ -24,7 +24,7 @@ use std::{future::Future, pin::Pin};
 
 use async_graphql::Object;
 
-use super::error::ApiError;
+use super::{directives::cost, error::ApiError};
 
 /// How many rows a page has when nothing is said.
 pub const DEFAULT_PAGE_SIZE: usize = 25;
@@ -239,7 +239,7 @@ impl<T: Send + Sync> Bounds for Page<T> {
 pub struct PageInfo<'a>(#[doc(hidden)] pub &'a dyn Bounds);
 
 /// Where a page stands in its list.
-#[Object]
+#[Object(directive = cost::apply(0))]
 impl PageInfo<'_> {
     /// Whether the list goes on behind this page.
     async fn has_next_page(&self) -> bool {
@@ -306,7 +306,7 @@ macro_rules! connection {
         }
 
         /// One item of a page with its cursor.
-        #[::async_graphql::Object]
+        #[::async_graphql::Object(directive = $crate::graphql::directives::cost::apply(0))]
         impl $edge<'_> {
             /// The item.
             async fn node(&self) -> &$node {

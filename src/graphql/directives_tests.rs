@@ -1,7 +1,7 @@
 use async_graphql::{EmptySubscription, InputObject, MergedObject, Object, SDLExportOptions, Schema, SimpleObject};
 
 use super::*;
-use crate::access::Permission::*;
+use crate::{access::Permission::*, graphql::policy::PolicyTable};
 
 struct Item;
 
@@ -85,4 +85,5 @@ fn every_declaration_reaches_the_schema_text() {
     let schema = Schema::new(Query::default(), Mutation::default(), EmptySubscription);
     let sdl = schema.sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident());
     insta::assert_snapshot!(sdl);
+    PolicyTable::from_sdl(&sdl).expect("the policy pass reads it back");
 }

@@ -2,10 +2,11 @@
 
 use async_graphql::SimpleObject;
 
-use super::{codes::UserErrorCode, scalars::Json};
+use super::{codes::UserErrorCode, directives::cost, scalars::Json};
 
 /// One reason why a mutation changed nothing. A payload with a user error has written nothing at all.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
+#[graphql(directive = cost::apply(0))]
 pub struct UserError {
     /// What is wrong; switch on this, it never changes.
     pub code: UserErrorCode,

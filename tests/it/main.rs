@@ -2,5 +2,7 @@
 
 mod database;
 mod firstrun;
+mod graphql;
 mod http;
 mod support;
+mod transactions;

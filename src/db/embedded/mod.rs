@@ -3,7 +3,7 @@
 //!
 //! What must always hold:
 //! - **The server ends with us.** It asks the kernel for SIGINT (a fast shutdown) when the thread that started it goes
-//!   away, so a killed `tenantry` leaves no server behind ([`process`]).
+//!   away, so a killed `tenantry` leaves no server behind (`process`).
 //! - **A folder has one user.** [`InstanceLock`] is held as long as the cluster runs and tells a second `tenantry`
 //!   where the first one serves.
 //! - **What a kill leaves behind starts again.** `initdb` writes into a folder of its own that is renamed when it is
@@ -130,6 +130,11 @@ impl Cluster {
     /// Whether the server still runs.
     pub fn is_running(&self) -> bool {
         self.server.is_running()
+    }
+
+    /// Waits until the server has ended, whoever ended it.
+    pub fn wait_for_end(&self) {
+        self.server.wait_for_end();
     }
 
     /// Stops the server: open sessions are ended, committed data is kept. Does nothing the second time.

@@ -140,6 +140,11 @@ impl Server {
         self.state.ended().is_none()
     }
 
+    pub(super) fn wait_for_end(&self) {
+        let ended = self.state.changed.wait_while(self.state.ended(), |ended| ended.is_none());
+        drop(ended.unwrap_or_else(PoisonError::into_inner));
+    }
+
     pub(super) fn stop(&self) {
         for (signal, patience) in WAYS_TO_STOP {
             let ended = self.state.ended();

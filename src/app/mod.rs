@@ -1,0 +1,119 @@
+//! The shared parts, wired once: database, caches, keys, limits; the schema put together from the slices.
+//!
+//! This is the one module that knows every slice. [`schema`] assembles the API, [`pipeline`] is the way of a request
+//! through it, [`server`] listens.
+
+pub mod documents;
+pub mod pipeline;
+pub mod schema;
+pub mod server;
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+
+use crate::{
+    clock::Clock,
+    config::{Introspection, Keys, Settings},
+    context::{MembershipCache, TenantCache},
+    db::{Db, PoolOptions},
+    domain::{Services, audit::RefusalQueue, identity},
+    graphql::{
+        cursor::CursorKey,
+        policy::{Limits, PolicyTable, PolicyTableError},
+    },
+};
+use documents::DocumentCache;
+use schema::Schema;
+
+/// How long a tenant found by name is believed.
+const TENANT_TTL: Duration = Duration::from_secs(5);
+
+/// Why the parts do not fit together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The schema declares its access wrongly; the server must not start.
+    #[error("the schema's access declarations are wrong:\n{}", .0.iter().map(|error| format!("  {}: {}", error.at, error.problem)).collect::<Vec<_>>().join("\n"))]
+    Policy(Vec<PolicyTableError>),
+    /// A database URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] crate::db::BadUrl),
+    /// The signing keys cannot be read or made.
+    #[error("the keys that sign access tokens cannot be used")]
+    Keys(#[source] identity::KeyError),
+}
+
+/// The parts of a running server.
+pub struct App {
+    /// What the use cases work with.
+    pub services: Services,
+    /// The API.
+    pub schema: Schema,
+    table: PolicyTable,
+    limits: Limits,
+    introspection: Introspection,
+    documents: DocumentCache,
+    authenticator: identity::Authenticator,
+    base_domain: Option<String>,
+    public_host: Option<String>,
+}
+
+impl App {
+    /// Wires the parts. Reads the signing keys from the database, and makes one if there is none.
+    ///
+    /// # Errors
+    /// [`AppError`]; a wrong schema is a defect of the release, the others are settings.
+    pub async fn new(
+        settings: &Settings,
+        keys: &Keys,
+        database_url: &SecretString,
+        platform_url: Option<&SecretString>,
+        clock: Clock,
+    ) -> Result<Arc<Self>, AppError> {
+        let options = PoolOptions {
+            size: settings.pool.pool_size,
+            wait: Duration::from_millis(settings.pool.pool_wait_ms),
+        };
+        let db = Db::new(database_url, platform_url, &options)?;
+        let schema = schema::build();
+        let table = PolicyTable::from_sdl(&schema::sdl(&schema)).map_err(AppError::Policy)?;
+        let rights_ttl = Duration::from_millis(settings.auth.rights_cache_ttl_ms);
+        let identity = identity::Identity::start(&db, &clock, keys, &settings.auth, settings.server.public_url.as_ref())
+            .await
+            .map_err(AppError::Keys)?;
+        let services = Services {
+            refusals: RefusalQueue::start(db.clone()),
+            db,
+            clock,
+            memberships: MembershipCache::new(rights_ttl),
+            tenants: TenantCache::new(TENANT_TTL),
+            cursors: CursorKey::new(keys.cursor.expose()),
+            identity,
+        };
+        Ok(Arc::new(Self {
+            authenticator: identity::Authenticator::new(services.identity.clone()),
+            services,
+            schema,
+            table,
+            limits: limits(settings),
+            introspection: settings.server.introspection,
+            documents: DocumentCache::default(),
+            base_domain: settings.server.base_domain.as_ref().map(|domain| domain.to_lowercase()),
+            public_host: settings.server.public_url.as_ref().and_then(|url| url.host_str()).map(str::to_lowercase),
+        }))
+    }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let fits = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    Limits {
+        tokens: fits(settings.limits.limit_tokens),
+        depth: fits(settings.limits.limit_depth),
+        aliases: fits(settings.limits.limit_aliases),
+        root_fields: fits(settings.limits.limit_root_fields),
+        mutations: fits(settings.limits.limit_mutations),
+        directives: fits(settings.limits.limit_directives),
+        cost: settings.limits.limit_cost,
+        ..Limits::default()
+    }
+}
