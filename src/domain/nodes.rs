@@ -9,9 +9,9 @@ use async_graphql::{Context, ID, Interface, Object, Result};
 use super::{
     Error, audit,
     gql::{self, answer},
-    members,
+    members, projects,
     reading::ReadScope,
-    roles, tasks, tenants,
+    roles, tasks, tenants, workspaces,
 };
 use crate::{
     graphql::{
@@ -61,6 +61,8 @@ nodes! {
     User: members::graphql::UserNode, UserId, members::service::find_user;
     Member: members::graphql::MemberNode, MemberId, members::service::find;
     Role: roles::graphql::RoleNode, RoleId, roles::service::find;
+    Workspace: workspaces::graphql::WorkspaceNode, WorkspaceId, workspaces::service::find;
+    Project: projects::graphql::ProjectNode, ProjectId, projects::service::find;
     Task: tasks::graphql::TaskNode, TaskId, tasks::service::find;
     AuditLog: audit::graphql::AuditLogNode, AuditLogId, audit::service::find;
 }

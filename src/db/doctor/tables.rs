@@ -17,6 +17,8 @@ pub(super) enum Condition {
     Person(&'static str),
     /// People: oneself, and members of the tenant of the transaction.
     PersonOrFellow,
+    /// Addresses of people: the verified primary one of members of the tenant of the transaction.
+    FellowAddress,
 }
 
 /// A policy that a table must have.
@@ -152,7 +154,16 @@ pub(super) const GLOBAL: &[Global] = &[
             PLATFORM_READ,
         ],
     },
-    Global { name: "user_emails", app: SELECT, platform: SELECT, policies: &[SELF_READ, PLATFORM_READ] },
+    Global {
+        name: "user_emails",
+        app: SELECT,
+        platform: SELECT,
+        policies: &[
+            SELF_READ,
+            Policy { name: "fellow_address", command: "SELECT", roles: &[APP], condition: Condition::FellowAddress },
+            PLATFORM_READ,
+        ],
+    },
     closed("user_passwords"),
     Global { name: "sessions", app: SELECT, platform: NONE, policies: &[SELF_READ] },
     closed("refresh_tokens"),

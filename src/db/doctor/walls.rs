@@ -241,6 +241,15 @@ fn conditions(condition: Condition) -> Vec<String> {
                 )
             })
             .collect(),
+        Condition::FellowAddress => compare("m.tenant_id", "app.tenant_id")
+            .into_iter()
+            .map(|fellow| {
+                format!(
+                    "is_primary AND verified_at IS NOT NULL AND EXISTS (SELECT FROM members m \
+                     WHERE {fellow} AND m.user_id = user_emails.user_id AND m.deleted_at IS NULL)"
+                )
+            })
+            .collect(),
     }
 }
 
