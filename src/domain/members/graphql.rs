@@ -3,7 +3,7 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 
 use super::{
-    loaders::UserById,
+    loaders::{MemberById, UserById},
     service::{self, MemberList},
     types::{Member, MemberFind, MemberStatus, User},
 };
@@ -26,6 +26,7 @@ use crate::{
         ids::parse,
         scalars::DateTime,
     },
+    ids::MemberId,
 };
 
 /// A person, across tenants. Shown to themselves, and to those who see them as a member.
@@ -180,17 +181,27 @@ pub(crate) async fn connection(
     };
     let scope = gql::scope(ctx);
     let page = service::list(gql::services(ctx), &scope, list).await?;
-    let selected = Ahead::items(ctx);
+    look_ahead_of(&scope, &page.items, &Ahead::items(ctx)).await;
+    Ok(Some(MemberConnection(page.map(MemberNode, |node| &node.0))))
+}
+
+/// Loads these members with what is selected of them: each level in one flight.
+pub async fn look_ahead(scope: &ReadScope, ids: Vec<MemberId>, selected: &Ahead<'_>) {
+    scope.look_ahead::<MemberById>(ids.clone()).await;
+    let loaded = ids.into_iter().map(|id| scope.load::<MemberById>(id));
+    let members: Vec<Member> = futures::future::join_all(loaded).await.into_iter().filter_map(|found| found.ok()?).collect();
+    look_ahead_of(scope, &members, selected).await;
+}
+
+async fn look_ahead_of(scope: &ReadScope, members: &[Member], selected: &Ahead<'_>) {
     let all_people = selected.field("user").exists();
     let some_people = selected.field("displayName").exists();
-    let people = (page.items.iter())
+    let people = (members.iter())
         .filter(|member| all_people || some_people && member.display_name_override.is_none())
-        .map(|member| member.user_id)
-        .collect();
-    let members = page.items.iter().map(|member| member.id).collect();
+        .map(|member| member.user_id);
+    let ids = members.iter().map(|member| member.id).collect();
     let grants = selected.field("roleGrants");
-    futures::join!(scope.look_ahead::<UserById>(people), look_ahead_grants(&scope, members, &grants));
-    Ok(Some(MemberConnection(page.map(MemberNode, |node| &node.0))))
+    futures::join!(scope.look_ahead::<UserById>(gql::keys(people)), look_ahead_grants(scope, ids, &grants));
 }
 
 /// Reads of members.

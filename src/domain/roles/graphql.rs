@@ -8,11 +8,7 @@ use super::{
     types::{Grant, Role, RoleLevel, RoleSort},
 };
 use crate::{
-    access::{
-        self, Permission,
-        Permission::{RolesRead, WorkspacesRead},
-        PermissionSet, RolePolicy,
-    },
+    access::{self, Permission, Permission::{RolesRead, WorkspacesRead}, PermissionSet, RolePolicy},
     connection,
     domain::{
         Error,
@@ -118,16 +114,16 @@ impl RoleGrantNode {
         answer(found.await)
     }
 
-    /// The id of the workspace it was given on, where it holds with all descendants; null means the whole tenant.
-    async fn workspace_id(&self) -> Option<ID> {
-        self.0.workspace_id.map(ID::from)
+    /// Whether it holds in the whole tenant.
+    async fn is_tenant_wide(&self) -> bool {
+        self.0.workspace_id.is_none()
     }
 
-    /// The workspace it was given on, if you may see it; null also means the whole tenant.
+    /// The workspace it was given on, where it holds with all descendants; null if it holds in the whole tenant.
     #[graphql(directive = requires_scopes::apply(WorkspacesRead))]
     async fn workspace(&self, ctx: &Context<'_>) -> Option<Result<WorkspaceNode>> {
-        let id = self.0.workspace_id?;
-        answer(workspaces::service::find(&gql::scope(ctx), id).await.map(|found| found.map(WorkspaceNode)))
+        let workspace = self.0.workspace_id?;
+        answer(workspaces::service::find(&gql::scope(ctx), workspace).await.map(|found| found.map(WorkspaceNode)))
     }
 
     /// When it ends; null means never.
@@ -157,16 +153,11 @@ pub async fn look_ahead_grants(scope: &ReadScope, members: Vec<MemberId>, select
     }
     scope.look_ahead::<GrantsOfMember>(members.clone()).await;
     let (role, workspace) = (selected.field("role"), selected.field("workspace"));
-    if !role.exists() && !workspace.exists() {
-        return;
-    }
     let (mut roles, mut workspaces) = (Vec::new(), Vec::new());
     for member in members {
         if let Ok(Some(grants)) = scope.load::<GrantsOfMember>(member).await {
-            roles.extend(role.exists().then(|| grants.iter().map(|grant| grant.role_id)).into_iter().flatten());
-            workspaces.extend(
-                workspace.exists().then(|| grants.iter().filter_map(|grant| grant.workspace_id)).into_iter().flatten(),
-            );
+            roles.extend(grants.iter().filter(|_| role.exists()).map(|grant| grant.role_id));
+            workspaces.extend(grants.iter().filter(|_| workspace.exists()).filter_map(|grant| grant.workspace_id));
         }
     }
     let (roles, workspaces) = (gql::keys(roles.into_iter()), gql::keys(workspaces.into_iter()));
@@ -174,7 +165,7 @@ pub async fn look_ahead_grants(scope: &ReadScope, members: Vec<MemberId>, select
     futures::join!(
         scope.look_ahead::<RoleById>(roles),
         scope.look_ahead::<PolicyOfRole>(policies),
-        scope.look_ahead::<WorkspaceById>(workspaces),
+        scope.look_ahead::<WorkspaceById>(workspaces)
     );
 }
 

@@ -104,12 +104,15 @@ impl TestApp {
     /// A person without any tenant, signed in.
     pub async fn person(&self) -> TestUser {
         let name = unique("person");
-        let new = NewUser { email: format!("{name}@example.test"), display_name: name.clone(), password: None };
+        let new = NewUser { email: format!("{name}@example.test"), display_name: name.clone(), password: None, is_verified: true };
         let email = new.email.clone();
-        let user = identity::service::create_user(&self.app.services, "test", new).await.expect("a person");
-        let tokens = identity::service::create_session_for(&self.app.services, user).await.expect("a session");
+        let services = &self.app.services;
+        let ctx = platform::service::operator(services, "test", None);
+        let user = identity::service::create_user(services, &ctx, new).await.expect("a person");
+        let ctx = platform::service::operator(services, "test", None);
+        let tokens = identity::service::create_session_for(services, &ctx, user).await.expect("a session");
         use secrecy::ExposeSecret;
-        let token = tokens.access_token.expose_secret().to_owned();
+        let token = tokens.access.expose_secret().to_owned();
         TestUser { app: self.clone(), user, email, token, tenant: None, member: None }
     }
 
