@@ -7,6 +7,7 @@
 //! Start reading at [`db`] (what a tenant's data can be reached through) or at `domain::tasks` (what a slice looks like).
 
 pub mod access;
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod context;

@@ -75,13 +75,26 @@ impl Listeners {
     ///
     /// # Errors
     /// [`ServeError::Listen`] with what to do.
-    pub async fn bind(api: SocketAddr, admin: SocketAddr) -> Result<Self, ServeError> {
-        let bind = async |address| match TcpListener::bind(address).await {
-            Ok(listener) => Ok((listener.local_addr().unwrap_or(address), listener)),
-            Err(source) => Err(ServeError::Listen { address, source }),
+    pub fn bind(api: SocketAddr, admin: SocketAddr) -> Result<Self, ServeError> {
+        let bind = |address| {
+            std::net::TcpListener::bind(address).map_err(|source| ServeError::Listen { address, source })
         };
-        let (api_address, api) = bind(api).await?;
-        let (admin_address, admin) = bind(admin).await?;
+        Self::of(bind(api)?, bind(admin)?)
+    }
+
+    /// Takes listeners that are bound already. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ServeError::Listen`] if the system refuses to use them.
+    pub fn of(api: std::net::TcpListener, admin: std::net::TcpListener) -> Result<Self, ServeError> {
+        let take = |listener: std::net::TcpListener| {
+            let address = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+            let failed = |source| ServeError::Listen { address, source };
+            listener.set_nonblocking(true).map_err(failed)?;
+            Ok::<_, ServeError>((address, TcpListener::from_std(listener).map_err(failed)?))
+        };
+        let (api_address, api) = take(api)?;
+        let (admin_address, admin) = take(admin)?;
         Ok(Self { api, admin, api_address, admin_address })
     }
 }

@@ -25,7 +25,7 @@ struct TenantRow {
     #[diesel(sql_type = Text)]
     slug: String,
     #[diesel(sql_type = Text)]
-    status: String,
+    status: TenantStatus,
 }
 
 /// The tenant with this name. One statement.
@@ -47,7 +47,7 @@ pub(super) async fn find_tenant(
         }
     };
     let row: Option<TenantRow> = call.first().await?;
-    Ok(row.map(|row| Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) }))
+    Ok(row.map(|row| Tenant { id: row.tenant_id, slug: row.slug.into(), status: row.status }))
 }
 
 /// A member with resolved rights.
@@ -231,7 +231,7 @@ struct IndexRow {
     #[diesel(sql_type = Text)]
     slug: String,
     #[diesel(sql_type = Text)]
-    status: String,
+    status: TenantStatus,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     revoked_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -257,7 +257,7 @@ pub(crate) async fn find_key_by_hash(tx: &PersonTx, hash: [u8; 32]) -> Result<Op
         .await?;
     Ok(row.map(|row| KeyFound {
         key: row.api_key_id,
-        tenant: Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) },
+        tenant: Tenant { id: row.tenant_id, slug: row.slug.into(), status: row.status },
         revoked_at: row.revoked_at,
         ends_at: row.ends_at,
     }))

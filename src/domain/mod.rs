@@ -14,10 +14,15 @@ pub mod idempotency;
 pub mod identity;
 pub mod members;
 pub mod mutation;
+pub mod nodes;
 pub mod platform;
 pub mod projects;
 pub mod reading;
+pub mod roles;
 pub mod tasks;
+pub mod tenants;
+pub mod text;
+pub mod workspaces;
 
 use crate::{
     clock::Clock,

@@ -3,7 +3,7 @@
 //! A resolver turns its arguments into a [`PageRequest`], the store fetches one row more than asked for, [`Page::of_rows`]
 //! makes the page, and the type that [`connection!`](crate::connection) made shows it:
 //!
-//! ```ignore
+//! ```text
 //! connection!(TaskConnection, TaskEdge, TaskNode, "A page of tasks.");
 //!
 //! #[graphql(directive = requires_scopes::apply(Permission::TasksRead), directive = list_size::apply(PAGED))]

@@ -7,7 +7,7 @@
 //!
 //! On a field, of an `#[Object]` as of a `SimpleObject`; as many as needed, joined by commas:
 //!
-//! ```ignore
+//! ```text
 //! use crate::access::Permission::*;
 //! use crate::graphql::directives::*;
 //!
@@ -34,33 +34,34 @@ use async_graphql::{
 
 use crate::access::Permission;
 
-/// Anybody may ask for this, without a credential.
-#[TypeDirective(name = "public", location = "FieldDefinition")]
-pub fn public() {}
-
-/// Anybody with a valid credential may ask for this.
-#[TypeDirective(name = "authenticated", location = "FieldDefinition", location = "Object")]
-pub fn authenticated() {}
-
-/// Lives inside one tenant: the request must name a tenant by host, path, header or key.
-#[TypeDirective(name = "tenantScoped", location = "FieldDefinition", location = "Object")]
-pub fn tenant_scoped() {}
-
-/// Holds something that is masked in logs and in the audit log.
-#[TypeDirective(
-    name = "sensitive",
-    location = "FieldDefinition",
-    location = "InputFieldDefinition",
-    location = "ArgumentDefinition"
-)]
-pub fn sensitive() {}
-
-/// What selecting this costs, in points, instead of the default.
-#[TypeDirective(name = "cost", location = "FieldDefinition", location = "Object")]
-pub fn cost(#[graphql(desc = "The points.")] weight: i32) {}
-
+/// What the macro of async-graphql makes; it leaves its structs undocumented, so each has a documented twin outside.
 mod exported {
     use super::*;
+
+    /// Anybody may ask for this, without a credential.
+    #[TypeDirective(name = "public", location = "FieldDefinition")]
+    pub fn public() {}
+
+    /// Anybody with a valid credential may ask for this.
+    #[TypeDirective(name = "authenticated", location = "FieldDefinition", location = "Object")]
+    pub fn authenticated() {}
+
+    /// Lives inside one tenant: the request must name a tenant by host, path, header or key.
+    #[TypeDirective(name = "tenantScoped", location = "FieldDefinition", location = "Object")]
+    pub fn tenant_scoped() {}
+
+    /// Holds something that is masked in logs and in the audit log.
+    #[TypeDirective(
+        name = "sensitive",
+        location = "FieldDefinition",
+        location = "InputFieldDefinition",
+        location = "ArgumentDefinition"
+    )]
+    pub fn sensitive() {}
+
+    /// What selecting this costs, in points, instead of the default.
+    #[TypeDirective(name = "cost", location = "FieldDefinition", location = "Object")]
+    pub fn cost(#[graphql(desc = "The points.")] weight: i32) {}
 
     /// Leaves an entry with this action in the audit log, also when it is refused.
     #[TypeDirective(name = "audited", location = "FieldDefinition")]
@@ -85,26 +86,88 @@ mod exported {
     }
 }
 
-macro_rules! same_directive {
-    ($name:ident as $text:literal at $($location:ident),*) => {
-        impl async_graphql::TypeDirective for $name {
-            fn name(&self) -> Cow<'static, str> {
-                Cow::Borrowed($text)
+macro_rules! directives {
+    ($($(#[doc = $doc:literal])* $name:ident at $($location:ident),*;)*) => {
+        $(
+            $(#[doc = $doc])*
+            #[allow(non_camel_case_types, reason = "written where async-graphql wants a path to a directive")]
+            pub struct $name;
+
+            impl async_graphql::TypeDirective for $name {
+                fn name(&self) -> Cow<'static, str> {
+                    async_graphql::TypeDirective::name(&exported::$name)
+                }
+
+                fn register(&self, registry: &mut Registry) {
+                    async_graphql::TypeDirective::register(&exported::$name, registry);
+                }
             }
 
-            fn register(&self, registry: &mut Registry) {
-                async_graphql::TypeDirective::register(&exported::$name, registry);
-            }
-        }
-
-        $(impl location_traits::$location for $name {})*
+            $(impl location_traits::$location for $name {})*
+        )*
     };
 }
 
-/// `@requiresScopes`: needs permissions.
-#[expect(non_camel_case_types, reason = "named like the directives that the macro makes")]
-pub struct requires_scopes;
-same_directive!(requires_scopes as "requiresScopes" at Directive_At_FIELD_DEFINITION, Directive_At_OBJECT);
+directives! {
+    /// `@public`: anybody may ask for this, without a credential.
+    public at Directive_At_FIELD_DEFINITION;
+    /// `@authenticated`: anybody with a valid credential may ask for this.
+    authenticated at Directive_At_FIELD_DEFINITION, Directive_At_OBJECT;
+    /// `@tenantScoped`: the request must name a tenant.
+    tenant_scoped at Directive_At_FIELD_DEFINITION, Directive_At_OBJECT;
+    /// `@sensitive`: masked in logs and in the audit log.
+    sensitive at Directive_At_FIELD_DEFINITION, Directive_At_INPUT_FIELD_DEFINITION, Directive_At_ARGUMENT_DEFINITION;
+    /// `@cost`: what selecting this costs.
+    cost at Directive_At_FIELD_DEFINITION, Directive_At_OBJECT;
+    /// `@audited`: leaves an entry in the audit log, also when it is refused.
+    audited at Directive_At_FIELD_DEFINITION;
+    /// `@requiresScopes`: needs permissions.
+    requires_scopes at Directive_At_FIELD_DEFINITION, Directive_At_OBJECT;
+    /// `@listSize`: how long the list can get, for its price.
+    list_size at Directive_At_FIELD_DEFINITION;
+}
+
+impl public {
+    /// Declares it.
+    pub fn apply() -> MetaDirectiveInvocation {
+        exported::public::apply()
+    }
+}
+
+impl authenticated {
+    /// Declares it.
+    pub fn apply() -> MetaDirectiveInvocation {
+        exported::authenticated::apply()
+    }
+}
+
+impl tenant_scoped {
+    /// Declares it.
+    pub fn apply() -> MetaDirectiveInvocation {
+        exported::tenant_scoped::apply()
+    }
+}
+
+impl sensitive {
+    /// Declares it.
+    pub fn apply() -> MetaDirectiveInvocation {
+        exported::sensitive::apply()
+    }
+}
+
+impl cost {
+    /// So many points, not negative.
+    pub fn apply(weight: i32) -> MetaDirectiveInvocation {
+        exported::cost::apply(weight)
+    }
+}
+
+impl audited {
+    /// With this action, for example `task.create`.
+    pub fn apply(action: &str) -> MetaDirectiveInvocation {
+        exported::audited::apply(action.to_owned())
+    }
+}
 
 impl requires_scopes {
     /// Needs this permission, `[these, all]`, or [`any_of`]`([these])`.
@@ -133,23 +196,6 @@ impl<const N: usize> From<[Permission; N]> for Scopes {
 pub fn any_of<const N: usize>(permissions: [Permission; N]) -> Scopes {
     Scopes(permissions.into_iter().map(|permission| vec![permission]).collect())
 }
-
-/// `@audited`: leaves an entry in the audit log, also when it is refused.
-#[expect(non_camel_case_types, reason = "named like the directives that the macro makes")]
-pub struct audited;
-same_directive!(audited as "audited" at Directive_At_FIELD_DEFINITION);
-
-impl audited {
-    /// With this action, for example `task.create`.
-    pub fn apply(action: &str) -> MetaDirectiveInvocation {
-        exported::audited::apply(action.to_owned())
-    }
-}
-
-/// `@listSize`: how long the list can get, for its price.
-#[expect(non_camel_case_types, reason = "named like the directives that the macro makes")]
-pub struct list_size;
-same_directive!(list_size as "listSize" at Directive_At_FIELD_DEFINITION);
 
 impl list_size {
     /// A list that the schema itself bounds (`apply(20)`), a connection (`apply(PAGED)`), or one whose argument is a list

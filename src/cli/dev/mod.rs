@@ -26,7 +26,7 @@ use tenantry::{
     },
 };
 
-use super::{seed, serve};
+use super::{seed, serve, signals};
 use state::{Running, State};
 
 pub use state::{Demo, DemoApiKey, DemoSignIn, DemoTenant, random_password};
@@ -123,9 +123,10 @@ pub fn run(args: DevArgs) -> Result<ExitCode> {
         database.announce(&addresses.endpoint)?;
         table::print(&addresses, &demo, &state_dir, began.elapsed())?;
 
+        let signalled = signals::listen()?;
         let stop = async {
             tokio::select! {
-                () = serve::signalled() => {}
+                () = signalled => {}
                 () = database.ended() => tracing::error!("the private PostgreSQL has ended; stopping as well"),
             }
         };

@@ -39,8 +39,8 @@ const MAX_OFFENCES: usize = 100;
 ///
 /// # Errors
 /// `OPERATION_NOT_FOUND`; the limits, each as soon as it is passed; then, with every place in the document that is
-/// concerned, `UNAUTHENTICATED` for anonymous callers, else `TENANT_REQUIRED` without a tenant, else `FORBIDDEN`; at last
-/// `QUERY_TOO_COMPLEX` for the price.
+/// concerned, `UNAUTHENTICATED` for anonymous callers, else `TENANT_REQUIRED` without a tenant, else `FORBIDDEN`; then
+/// `GRAPHQL_VALIDATION_FAILED` for required variables without a value; at last `QUERY_TOO_COMPLEX` for the price.
 pub fn check(
     table: &PolicyTable,
     document: &ExecutableDocument,
@@ -153,6 +153,7 @@ impl<'a> Walk<'a> {
         let cost = self.selections(&self.operation.selection_set.node, root, place)?;
         self.mixed_introspection(at)?;
         self.refuse_offences()?;
+        self.required_variables()?;
         let cost = cost.saturating_add(if self.schema_fields > 0 { INTROSPECTION } else { 0 });
         if cost > self.limits.cost {
             let message = format!("The operation costs {cost} points, more than {}.", self.limits.cost);
@@ -412,6 +413,26 @@ impl<'a> Walk<'a> {
         };
         let errors = self.offences.drain(..).filter(|offence| offence.code == code).map(Offence::into_error).collect();
         Err(Refusal { code, errors, audited: Vec::new() })
+    }
+
+    /// The engine (async-graphql 7.0.19) notices a required variable only where an argument uses it, by failing the field.
+    fn required_variables(&self) -> Result<(), Refusal> {
+        let missing = self.operation.variable_definitions.iter().filter(|definition| {
+            let name = &definition.node.name.node;
+            let is_given = self.variables.get(name).is_some_and(|value| *value != Value::Null);
+            !definition.node.var_type.node.nullable && !is_given && definition.node.default_value.is_none()
+        });
+        let errors: Vec<_> = missing
+            .map(|definition| {
+                let (name, ty) = (&definition.node.name.node, &definition.node.var_type.node);
+                let message = format!("The variable ${name} has the type {ty} and needs a value.");
+                ApiError::new(ErrorCode::GraphqlValidationFailed, message).into_server_error(Some(definition.pos))
+            })
+            .collect();
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal { code: ErrorCode::GraphqlValidationFailed, errors, audited: Vec::new() }),
+        }
     }
 
     /// Questions about the schema run under limits and a schema object of their own.

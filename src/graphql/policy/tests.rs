@@ -193,7 +193,6 @@ fn only_what_is_left_out_is_not_checked() {
     assert!(!allowed(skip, json!({ "x": false })));
     // What is not a truth value is looked at; validation refuses it afterwards.
     assert!(!allowed(skip, json!({ "x": "true" })));
-    assert!(!allowed(skip, json!({})));
     let include = "query ($x: Boolean = false) { public either @include(if: $x) }";
     assert!(allowed(include, json!({})));
     assert!(!allowed(include, json!({ "x": true })));
@@ -252,6 +251,7 @@ fn what_is_too_large_has_its_own_code() {
         ErrorCode::QueryTooComplex
     );
     assert_eq!(refused(&format!("{{ public(a: {}1{}) }}", "[".repeat(70), "]".repeat(70))), ErrorCode::QueryTooDeep);
+    assert!(plan(&format!("{{ public(a: {}1{}) }}", "[".repeat(60), "]".repeat(60))).is_ok());
     assert_eq!(refused("{ public "), ErrorCode::GraphqlParseFailed);
     assert_eq!(refused(""), ErrorCode::GraphqlParseFailed);
     assert_eq!(refused("query A { public } query B { public }"), ErrorCode::OperationNotFound);
@@ -409,7 +409,7 @@ fn selection() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn any_document_is_answered(a in selection(), b in selection(), c in selection(), x: Option<bool>, n: Option<i64>, all: bool) {
@@ -422,6 +422,10 @@ proptest! {
             prop_assert_eq!(Ok(plan), wide);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn any_text_is_answered(text in r#"([{}()\[\]"$@!:.]|"""|\.\.\.|on |a|F|fragment |query |[0-9]|\\|#|\n| ){0,200}"#) {

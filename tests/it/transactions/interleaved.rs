@@ -1,0 +1,88 @@
+//! Two tenants over two connections, a thousand requests, a third of them cut off somewhere.
+
+use std::time::Duration;
+
+use diesel::QueryDsl;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tenantry::{
+    db::{TenantSql, tables::tasks},
+    ids::TaskId,
+};
+
+use super::ending::{pool, scope};
+use crate::database::demo::{self, ACME, GLOBEX};
+use crate::support::database::migrated;
+
+const REQUESTS: usize = 1_200;
+
+const SLOWLY: TenantSql = TenantSql::new("SELECT id, pg_sleep(0.002) FROM tasks WHERE tenant_id = {tenant}");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_row_is_seen_by_the_wrong_tenant_and_no_connection_keeps_a_tenant() {
+    let database = migrated().await;
+    demo::fill(&database).await;
+    let db = pool(&database, 2);
+    let mut own = Vec::new();
+    for tenant in [ACME, GLOBEX] {
+        let tx = db.read(&scope(tenant)).await.expect("a connection");
+        own.push(tasks::in_tenant(&tx).select(tasks::id).load::<TaskId, _>().await.expect("rows"));
+        tx.commit().await.expect("a commit");
+    }
+    assert_ne!(own[0], own[1]);
+
+    let mut random = StdRng::seed_from_u64(7);
+    let mut requests = Vec::new();
+    for number in 0..REQUESTS {
+        let (db, which) = (db.clone(), number % 2);
+        let request = scope([ACME, GLOBEX][which]);
+        let cut_after = random.random_bool(0.33).then(|| Duration::from_micros(random.random_range(0..6_000)));
+        let expected = own[which].clone();
+        let slowly = random.random_bool(0.5);
+        requests.push(tokio::spawn(async move {
+            let work = async {
+                let tx = db.read(&request).await.expect("a connection");
+                if slowly {
+                    tx.raw(SLOWLY).execute().await.expect("an answer");
+                }
+                let seen: Vec<TaskId> = tasks::in_tenant(&tx).select(tasks::id).load().await.expect("rows");
+                tx.finish();
+                seen
+            };
+            match cut_after {
+                None => Some(work.await == expected),
+                Some(after) => tokio::time::timeout(after, work).await.ok().map(|seen| seen == expected),
+            }
+        }));
+    }
+    let (mut answered, mut cut) = (0, 0);
+    for request in requests {
+        match request.await.expect("no request panics") {
+            Some(right) => {
+                assert!(right, "a request saw other rows than its tenant's");
+                answered += 1;
+            }
+            None => cut += 1,
+        }
+    }
+    assert!(answered >= REQUESTS / 2 && cut >= REQUESTS / 20, "{answered} answered, {cut} cut off");
+
+    // Whoever comes next, on whichever connection, stands in no tenant: outside of a tenant there are no rows.
+    for _ in 0..20 {
+        let tx = db.person(None, &std::sync::Arc::default()).await.expect("a connection");
+        let rows: Vec<Left> = tx
+            .call("SELECT coalesce(current_setting('app.tenant_id', true), '') AS tenant, count(*) AS rows FROM tasks")
+            .load()
+            .await
+            .expect("an answer");
+        assert_eq!(rows, [Left { tenant: String::new(), rows: 0 }]);
+        tx.commit().await.expect("a commit");
+    }
+}
+
+#[derive(diesel::QueryableByName, Debug, PartialEq)]
+struct Left {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    tenant: String,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    rows: i64,
+}

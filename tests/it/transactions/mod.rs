@@ -1,0 +1,5 @@
+//! How transactions begin and end, and what cannot be written at all.
+
+mod compile;
+mod ending;
+mod interleaved;
