@@ -71,17 +71,16 @@ impl App {
         platform_url: Option<&SecretString>,
         clock: Clock,
     ) -> Result<Arc<Self>, AppError> {
-        let options = PoolOptions {
-            size: settings.pool.pool_size,
-            wait: Duration::from_millis(settings.pool.pool_wait_ms),
-        };
+        let options =
+            PoolOptions { size: settings.pool.pool_size, wait: Duration::from_millis(settings.pool.pool_wait_ms) };
         let db = Db::new(database_url, platform_url, &options)?;
         let schema = schema::build();
         let table = PolicyTable::from_sdl(&schema::sdl(&schema)).map_err(AppError::Policy)?;
         let rights_ttl = Duration::from_millis(settings.auth.rights_cache_ttl_ms);
-        let identity = identity::Identity::start(&db, &clock, keys, &settings.auth, settings.server.public_url.as_ref())
-            .await
-            .map_err(AppError::Keys)?;
+        let identity =
+            identity::Identity::start(&db, &clock, keys, &settings.auth, settings.server.public_url.as_ref())
+                .await
+                .map_err(AppError::Keys)?;
         let services = Services {
             refusals: RefusalQueue::start(db.clone()),
             db,
