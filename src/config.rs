@@ -20,7 +20,7 @@ use url::Url;
 pub use load::{ConfigError, Inputs, Origin, load};
 pub use values::{DEMO_KEY_PREFIX, Key32, KeyError, Keys, postgres_url};
 
-use values::{domain, http_url, key, log_filter, network, one_of, origin, socket_address, true_or_false, within};
+use values::{domain, http_url, key, key_environment, log_filter, network, one_of, origin, socket_address, true_or_false, within};
 
 /// Networks in CIDR notation.
 pub type Networks = Vec<IpNetwork>;
@@ -157,6 +157,9 @@ pub struct AuthSettings {
     /// How long a refresh token is good for, in seconds; by default 30 days.
     #[arg(long, value_name = "SECONDS", default_value = "2592000", value_parser = within::<u64>(900, 31_536_000))]
     pub refresh_token_ttl_seconds: u64,
+    /// The second part of new API keys, `tnk_live_…`: tells the keys of one installation from those of another.
+    #[arg(long, value_name = "WORD", default_value = "live", value_parser = key_environment)]
+    pub api_key_environment: String,
     /// How long rights may be taken from the cache, in milliseconds, should a notice of their change be lost.
     #[arg(long, value_name = "MS", default_value = "5000", value_parser = within::<u64>(0, 5_000))]
     pub rights_cache_ttl_ms: u64,

@@ -34,6 +34,28 @@ pub fn uuid_v7(at: DateTime<Utc>) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, at.timestamp_subsec_nanos()))
 }
 
+/// The smallest uuid whose version 7 time is this instant, to the millisecond: turns a time window into an id window.
+///
+/// Like `app.uuid_at`. Instants before 1970 give the smallest uuid, those beyond the 48 bits of the format the largest.
+pub fn uuid_at(at: DateTime<Utc>) -> Uuid {
+    match u128::try_from(at.timestamp_millis()) {
+        Ok(millis) if millis < 1 << 48 => Uuid::from_u128(millis << 80),
+        Ok(_) => Uuid::max(),
+        Err(_) => Uuid::nil(),
+    }
+}
+
+/// Prefix and uuid of an id of any kind.
+///
+/// # Errors
+/// [`InvalidId`] for anything but an id with a known prefix.
+pub fn parse_any(text: &str) -> Result<(&'static str, Uuid), InvalidId> {
+    let prefix = text.split_once('_').map(|(prefix, _)| prefix);
+    let known = PREFIXES.iter().find(|(known, _)| Some(*known) == prefix);
+    let (prefix, _) = known.ok_or(InvalidId { expected: "tsk" })?;
+    parse(text, prefix).map(|uuid| (*prefix, uuid))
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident $prefix:literal),* $(,)?) => {
         $(
@@ -179,6 +201,27 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for (prefix, name) in PREFIXES {
             assert!(seen.insert(prefix), "{name} repeats the prefix {prefix}");
+        }
+    }
+
+    #[test]
+    fn a_time_window_is_an_id_window() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().expect("an instant");
+        let (noon, after) = (at("2026-11-23T12:00:00.000Z"), at("2026-11-23T12:00:00.001Z"));
+        for bits in 0..50 {
+            let id = uuid_v7(noon);
+            assert!(uuid_at(noon) <= id && id < uuid_at(after), "{bits}");
+        }
+        assert_eq!(uuid_at(at("1969-12-31T23:59:59Z")), Uuid::nil());
+        assert_eq!(uuid_at(DateTime::<Utc>::MAX_UTC), Uuid::max());
+    }
+
+    #[test]
+    fn the_prefix_tells_the_kind() {
+        let id = TaskId(Uuid::from_u128(7));
+        assert_eq!(parse_any(&id.to_string()), Ok(("tsk", id.0)));
+        for wrong in ["", "tsk", "tsk_", "xyz_01h455vb4pex5vsknk084sn02q", "00000000-0000-0000-0000-000000000007"] {
+            assert!(parse_any(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -51,6 +51,9 @@ CREATE FUNCTION app.wall_partition(partition regclass) RETURNS void
     SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
+    IF (SELECT relowner FROM pg_class WHERE oid = partition) <> 'tenantry_owner'::regrole THEN
+        EXECUTE format('ALTER TABLE %s OWNER TO tenantry_owner', partition);
+    END IF;
     -- Whoever may read a partition directly goes past the policies of its parent. So nobody may.
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', partition);
     EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', partition);
@@ -115,8 +118,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_index WHERE indrelid = relation AND indisprimary AND indkey[0] = tenant.attnum) THEN
         RAISE EXCEPTION 'the primary key of % does not begin with tenant_id', relation
             USING ERRCODE = 'invalid_table_definition',
-                  HINT = format('ALTER TABLE %1$s DROP CONSTRAINT IF EXISTS %2$I; ALTER TABLE %1$s ADD PRIMARY KEY (tenant_id, id);',
-                                relation, (SELECT conname FROM pg_constraint WHERE conrelid = relation AND contype = 'p'));
+                  HINT = format('ALTER TABLE %s %sADD PRIMARY KEY (tenant_id, id);', relation,
+                                (SELECT format('DROP CONSTRAINT %I, ', conname) FROM pg_constraint
+                                 WHERE conrelid = relation AND contype = 'p'));
     END IF;
 
     SELECT i.indexrelid::regclass AS name INTO bad FROM pg_index i

@@ -60,6 +60,7 @@ CREATE TABLE roles (
 );
 CREATE UNIQUE INDEX roles_key ON roles (tenant_id, key) WHERE deleted_at IS NULL;
 CREATE INDEX roles_created_at ON roles (tenant_id, created_at DESC, id DESC);
+CREATE INDEX roles_name ON roles (tenant_id, name, id);
 CREATE INDEX roles_inherits ON roles (tenant_id, inherits_role_id) WHERE inherits_role_id IS NOT NULL;
 SELECT app.enrol_table('roles');
 
@@ -196,6 +197,16 @@ BEGIN
         CREATE POLICY person_or_fellow ON users FOR SELECT TO tenantry_app USING (
             id = (SELECT nullif(current_setting('app.user_id', true), '')::uuid)
             OR EXISTS (SELECT FROM members m WHERE m.%s AND m.user_id = users.id AND m.deleted_at IS NULL))
+        $policy$, app.policy_expression());
+END
+$$;
+-- Of a fellow's addresses only the one that mail goes to; `person_self` shows a person all of their own.
+DO $$
+BEGIN
+    EXECUTE format($policy$
+        CREATE POLICY fellow_address ON user_emails FOR SELECT TO tenantry_app USING (
+            is_primary AND verified_at IS NOT NULL
+            AND EXISTS (SELECT FROM members m WHERE m.%s AND m.user_id = user_emails.user_id AND m.deleted_at IS NULL))
         $policy$, app.policy_expression());
 END
 $$;

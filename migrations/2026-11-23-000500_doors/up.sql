@@ -48,18 +48,21 @@ $$;
 COMMENT ON FUNCTION app.resolve_tenant_id(uuid) IS 'Current slug and status of a tenant.';
 
 CREATE FUNCTION app.find_api_key(p_key_hash bytea)
-    RETURNS TABLE (tenant_id uuid, api_key_id uuid, slug text, status text)
+    RETURNS TABLE (tenant_id uuid, api_key_id uuid, slug text, status text, revoked_at timestamptz, ends_at timestamptz)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
 AS $$
 #variable_conflict use_column
 BEGIN
-    RETURN QUERY SELECT i.tenant_id, i.api_key_id, t.slug, t.status FROM api_key_index i JOIN tenants t ON t.id = i.tenant_id
+    RETURN QUERY SELECT i.tenant_id, i.api_key_id, t.slug, t.status, k.revoked_at, least(k.expires_at, k.overlap_until)
+                 FROM api_key_index i
+                 JOIN tenants t ON t.id = i.tenant_id
+                 JOIN api_keys k ON k.tenant_id = i.tenant_id AND k.id = i.api_key_id
                  WHERE i.key_hash = p_key_hash;
 END
 $$;
 COMMENT ON FUNCTION app.find_api_key(bytea) IS
-    'Tenant and id of the API key with this SHA-256; slug and status are the tenant''s. Whether the key is still good, the key says.';
+    'Tenant and id of the API key with this SHA-256, and until when it is good; slug and status are the tenant''s.';
 
 CREATE FUNCTION app.memberships_of(p_user_id uuid)
     RETURNS TABLE (tenant_id uuid, slug text, name text, status text, member_id uuid, member_status text, joined_at timestamptz)

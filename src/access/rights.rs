@@ -54,6 +54,28 @@ pub enum Reach {
     None,
 }
 
+impl Reach {
+    /// Whether this workspace is within reach.
+    pub fn contains(&self, workspace: WorkspaceId) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllExcept(hidden) => hidden.binary_search(&workspace).is_err(),
+            Self::Only(visible) => visible.binary_search(&workspace).is_ok(),
+            Self::None => false,
+        }
+    }
+
+    /// The same as two optional lists, for a raw statement: only these, all but these.
+    pub fn bounds(&self) -> (Option<Vec<WorkspaceId>>, Option<Vec<WorkspaceId>>) {
+        match self {
+            Self::All => (None, None),
+            Self::AllExcept(hidden) => (None, Some(hidden.clone())),
+            Self::Only(visible) => (Some(visible.clone()), None),
+            Self::None => (Some(Vec::new()), None),
+        }
+    }
+}
+
 /// One reason in the chain of a [`Decision`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
@@ -119,6 +141,7 @@ pub struct EffectiveRights {
     /// The tenant's access version that this was resolved from.
     pub version: i64,
     anywhere: PermissionSet,
+    granted: Vec<WorkspaceId>,
     sources: Vec<Source>,
     parents: HashMap<WorkspaceId, Option<WorkspaceId>>,
     scopes: PermissionSet,
@@ -154,6 +177,7 @@ pub fn resolve(
         workspaces: HashMap::new(),
         version,
         anywhere: PermissionSet::EMPTY,
+        granted: Vec::new(),
         sources,
         parents,
         scopes: PermissionSet::ALL,
@@ -166,6 +190,8 @@ pub fn resolve(
         })
         .map(|workspace| (*workspace, rights.weigh(On::Workspace(*workspace)).rights()))
         .collect();
+    rights.granted = rights.workspaces.keys().copied().collect();
+    rights.granted.sort_unstable();
     rights.anywhere = rights.everywhere_together();
     rights
 }
@@ -210,6 +236,18 @@ impl EffectiveRights {
     /// Everything held for the tenant or on at least one workspace.
     pub fn anywhere(&self) -> PermissionSet {
         self.anywhere
+    }
+
+    /// The workspaces that a grant of their own or of an ancestor reaches, in order, whatever it says there. An API key has
+    /// those of its owner: what the key may do there is another question.
+    pub fn granted_workspaces(&self) -> &[WorkspaceId] {
+        &self.granted
+    }
+
+    /// Whether the person holds the permission for the whole tenant. For an API key this asks about its owner, whatever
+    /// the key was issued for.
+    pub fn person_holds(&self, permission: Permission) -> bool {
+        self.weigh(On::Tenant).rights().contains(permission)
     }
 
     /// The workspaces where the permission is held; what a list must be cut to.

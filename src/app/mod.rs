@@ -3,7 +3,8 @@
 //! This is the one module that knows every slice. [`schema`] assembles the API, [`pipeline`] is the way of a request
 //! through it, [`server`] listens.
 
-pub mod documents;
+pub mod demo;
+mod documents;
 pub mod pipeline;
 pub mod schema;
 pub mod server;

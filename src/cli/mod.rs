@@ -3,8 +3,11 @@
 //! Exit codes: 0 done, 1 it failed or a check found something, 2 the command line or a setting is wrong.
 
 mod dev;
+mod doctor;
 mod keys;
 mod migrate;
+mod operators;
+mod schema;
 mod seed;
 mod serve;
 mod signals;
@@ -32,6 +35,23 @@ pub struct Cli {
 enum Command {
     /// Try Tenantry: a private PostgreSQL, demo data, and the server, until Ctrl-C.
     Dev(Box<dev::DevArgs>),
+    /// Serve the API: the form for production.
+    Serve(Box<serve::ServeArgs>),
+    /// Fill an empty database with demo data.
+    Seed(Box<seed::SeedArgs>),
+    /// Print, write or compare the GraphQL schema.
+    Schema(schema::SchemaArgs),
+    /// Check the rules of isolation in the database's catalogue.
+    Doctor(doctor::DoctorArgs),
+    /// Create, list, suspend and resume tenants.
+    #[command(subcommand)]
+    Tenant(operators::TenantCommand),
+    /// Create people.
+    #[command(subcommand)]
+    User(operators::UserCommand),
+    /// Issue API keys.
+    #[command(subcommand)]
+    Key(operators::KeyCommand),
     /// Bring the database's tables up to date, or tell where they stand.
     Migrate(migrate::MigrateArgs),
     /// Make the secrets that `serve` needs.
@@ -43,6 +63,13 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Dev(args) => dev::run(*args),
+            Command::Serve(args) => serve::command(*args),
+            Command::Seed(args) => seed::run(&args),
+            Command::Schema(args) => schema::run(&args),
+            Command::Doctor(args) => doctor::run(&args),
+            Command::Tenant(command) => operators::tenant(command),
+            Command::User(command) => operators::user(command),
+            Command::Key(command) => operators::key(command),
             Command::Migrate(args) => migrate::run(args),
             Command::Keys(args) => keys::run(&args),
         }

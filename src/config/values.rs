@@ -136,6 +136,12 @@ pub(super) fn key(text: &str) -> Result<Key32, &'static str> {
     text.parse()
 }
 
+/// The table of keys has the same CHECK.
+pub(super) fn key_environment(text: &str) -> Result<String, &'static str> {
+    let fits = (2..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase());
+    fits.then(|| text.to_owned()).ok_or("expected 2 to 8 lower-case letters, like live or test")
+}
+
 /// A database's URL; never in the message, because it holds a password.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-pub(crate) use self::store::{access_version, find_key_by_hash};
+pub(crate) use self::store::{KeyFound, access_version, find_key_by_hash, subtree};
 pub use self::{
     membership::{Membership, MembershipCache},
     principal::Principal,

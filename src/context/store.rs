@@ -25,7 +25,7 @@ struct TenantRow {
     #[diesel(sql_type = Text)]
     slug: String,
     #[diesel(sql_type = Text)]
-    status: String,
+    status: TenantStatus,
 }
 
 /// The tenant with this name. One statement.
@@ -47,7 +47,7 @@ pub(super) async fn find_tenant(
         }
     };
     let row: Option<TenantRow> = call.first().await?;
-    Ok(row.map(|row| Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) }))
+    Ok(row.map(|row| Tenant { id: row.tenant_id, slug: row.slug.into(), status: row.status }))
 }
 
 /// A member with resolved rights.
@@ -171,7 +171,7 @@ pub(super) async fn rights_of_user(
 }
 
 /// The workspace and everything below it. One statement.
-pub(super) async fn subtree(tx: &TenantTx, workspace: WorkspaceId) -> Result<HashSet<WorkspaceId>, DbError> {
+pub(crate) async fn subtree(tx: &TenantTx, workspace: WorkspaceId) -> Result<HashSet<WorkspaceId>, DbError> {
     let rows: Vec<TreeRow> = tx.raw(SUBTREE).bind::<SqlUuid, _>(workspace).load().await?;
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
@@ -231,18 +231,34 @@ struct IndexRow {
     #[diesel(sql_type = Text)]
     slug: String,
     #[diesel(sql_type = Text)]
-    status: String,
+    status: TenantStatus,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    revoked_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    ends_at: Option<DateTime<Utc>>,
+}
+
+/// An API key as it is found by its hash, before any tenant context.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyFound {
+    pub(crate) key: ApiKeyId,
+    pub(crate) tenant: Tenant,
+    pub(crate) revoked_at: Option<DateTime<Utc>>,
+    /// When it expires, or when the key that replaces it is the only one.
+    pub(crate) ends_at: Option<DateTime<Utc>>,
 }
 
 /// The API key with this hash and its tenant: one indexed look-up before any tenant context. One statement.
-pub(crate) async fn find_key_by_hash(tx: &PersonTx, hash: [u8; 32]) -> Result<Option<(ApiKeyId, Tenant)>, DbError> {
+pub(crate) async fn find_key_by_hash(tx: &PersonTx, hash: [u8; 32]) -> Result<Option<KeyFound>, DbError> {
     let row: Option<IndexRow> = tx
-        .call("SELECT tenant_id, api_key_id, slug, status FROM app.find_api_key({})")
+        .call("SELECT tenant_id, api_key_id, slug, status, revoked_at, ends_at FROM app.find_api_key({})")
         .bind::<diesel::sql_types::Binary, _>(hash.to_vec())
         .first()
         .await?;
-    Ok(row.map(|row| {
-        let tenant = Tenant { id: row.tenant_id, slug: row.slug.into(), status: TenantStatus::parse(&row.status) };
-        (row.api_key_id, tenant)
+    Ok(row.map(|row| KeyFound {
+        key: row.api_key_id,
+        tenant: Tenant { id: row.tenant_id, slug: row.slug.into(), status: row.status },
+        revoked_at: row.revoked_at,
+        ends_at: row.ends_at,
     }))
 }

@@ -9,32 +9,22 @@ use super::store;
 use crate::{
     db::{Db, DbError, Stats},
     ids::TenantId,
+    text_enum,
 };
 
-/// Where a tenant stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TenantStatus {
-    /// Being set up.
-    Provisioning,
-    /// In use.
-    Active,
-    /// Closed by an operator; every request is refused.
-    Suspended,
-    /// Reads work, mutations are refused.
-    ReadOnly,
-    /// Deleted; waits for its data to be purged.
-    Deleting,
-}
-
-impl TenantStatus {
-    pub(super) fn parse(text: &str) -> Self {
-        match text {
-            "active" => Self::Active,
-            "suspended" => Self::Suspended,
-            "read_only" => Self::ReadOnly,
-            "deleting" => Self::Deleting,
-            _ => Self::Provisioning,
-        }
+text_enum! {
+    /// Where a tenant stands in its life.
+    pub enum TenantStatus {
+        /// Being set up.
+        Provisioning = "provisioning",
+        /// In use.
+        Active = "active",
+        /// Closed by an operator; every request is refused.
+        Suspended = "suspended",
+        /// Reads work, mutations are refused.
+        ReadOnly = "read_only",
+        /// Deleted; waits for its data to be purged.
+        Deleting = "deleting",
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) struct Core {
     abandoned: AtomicBool,
     stats: Arc<Stats>,
     tls: Tls,
-    _holding: Holding,
+    holding: Option<Holding>,
 }
 
 impl Core {
@@ -106,12 +106,17 @@ impl Core {
             abandoned: AtomicBool::new(false),
             stats,
             tls,
-            _holding: holding,
+            holding: Some(holding),
         }
     }
 
     pub(super) fn user(&self) -> Option<UserId> {
         self.user
+    }
+
+    /// From here on the request waits for nothing on this connection, so it may ask for another one.
+    pub(super) fn let_go(&mut self) {
+        self.holding = None;
     }
 
     fn connection(&self) -> Result<&AsyncPgConnection, DbError> {

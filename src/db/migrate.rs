@@ -79,6 +79,17 @@ pub enum MigrateError {
         /// The login of the URL.
         login: String,
     },
+    /// The database belongs to somebody else.
+    #[error(
+        "the database {database} does not belong to tenantry_owner, and {login} may not change that. \
+         As its owner or a superuser: ALTER DATABASE {database} OWNER TO tenantry_owner"
+    )]
+    NotOwner {
+        /// The database of the URL.
+        database: String,
+        /// The login of the URL.
+        login: String,
+    },
     /// Somebody else migrates this database.
     #[error("another migration of this database has been running for {} s; try again when it has ended", LOCK_WAIT.as_secs())]
     Busy,
@@ -225,7 +236,9 @@ async fn may_migrate(client: &Client) -> Result<(), MigrateError> {
             "SELECT r.rolname::text, r.rolsuper, r.rolsuper OR r.rolcreaterole,
                     (SELECT count(*) = 4 FROM pg_roles
                      WHERE rolname IN ('tenantry_owner', 'tenantry_migrate', 'tenantry_app', 'tenantry_platform')),
-                    coalesce((SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = 'tenantry_owner'), false)
+                    coalesce((SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = 'tenantry_owner'), false),
+                    current_database()::text,
+                    EXISTS (SELECT FROM pg_database WHERE datname = current_database() AND pg_has_role(current_user, datdba, 'USAGE'))
              FROM pg_roles r WHERE r.rolname = current_user",
             &[],
         )
@@ -233,11 +246,16 @@ async fn may_migrate(client: &Client) -> Result<(), MigrateError> {
         .map_err(|error| MigrateError::Other { what: "ask what the login may do", reason: super::pool::reason(&error) })?;
     let (login, is_super, makes_roles, roles, is_owner): (String, bool, bool, bool, bool) =
         (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4));
-    match (roles, is_super || is_owner, makes_roles) {
-        (true, true, _) | (false, _, true) => Ok(()),
-        (true, false, _) => Err(MigrateError::WrongLogin { login }),
-        (false, _, false) => Err(MigrateError::RolesMissing { login }),
+    if !roles {
+        return if makes_roles { Ok(()) } else { Err(MigrateError::RolesMissing { login }) };
     }
+    if !is_super && !is_owner {
+        return Err(MigrateError::WrongLogin { login });
+    }
+    if !is_super && !row.get::<_, bool>(6) {
+        return Err(MigrateError::NotOwner { database: row.get(5), login });
+    }
+    Ok(())
 }
 
 type Connection = AsyncConnectionWrapper<AsyncPgConnection>;

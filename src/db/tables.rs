@@ -135,4 +135,13 @@ global_tables! {
 // that are joined. schema.rs, being generated, leaves it out.
 diesel::allow_tables_to_appear_in_same_query!(tasks, projects, workspaces, members, users);
 diesel::allow_tables_to_appear_in_same_query!(roles, role_permissions, role_grants);
+diesel::allow_tables_to_appear_in_same_query!(user_emails, members);
+diesel::allow_tables_to_appear_in_same_query!(user_emails, users);
+diesel::allow_tables_to_appear_in_same_query!(workspace_members, members);
+diesel::allow_tables_to_appear_in_same_query!(workspace_members, users);
+diesel::allow_tables_to_appear_in_same_query!(workspace_members, user_emails);
+diesel::allow_tables_to_appear_in_same_query!(role_grants, members);
+diesel::allow_tables_to_appear_in_same_query!(role_grants, users);
+diesel::allow_tables_to_appear_in_same_query!(role_grants, user_emails);
+diesel::allow_tables_to_appear_in_same_query!(tenants, plans);
 diesel::allow_tables_to_appear_in_same_query!(api_keys, api_key_scopes);

@@ -78,7 +78,8 @@ impl TenantTx {
     }
 
     /// Ends the transaction. The answer does not wait for it.
-    pub fn finish(self) {
+    pub fn finish(mut self) {
+        self.core.let_go();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 if let Err(error) = self.core.commit().await {
@@ -241,7 +242,8 @@ impl PersonTx {
     }
 
     /// Ends a transaction that only read. The answer does not wait for it.
-    pub fn finish(self) {
+    pub fn finish(mut self) {
+        self.core.let_go();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 if let Err(error) = self.core.commit().await {

@@ -1,8 +1,8 @@
 //! What every `graphql.rs` of a slice says a dozen times.
 
-use std::sync::Arc;
+use std::{collections::HashSet, str::FromStr, sync::Arc};
 
-use async_graphql::{Context, Enum, MaybeUndefined, Result};
+use async_graphql::{Context, Enum, ID, Lookahead, MaybeUndefined, Result};
 
 use super::{
     Error, Problem, Services,
@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     context::RequestContext,
-    graphql::{codes::UserErrorCode, user_error::UserError},
+    graphql::{codes::UserErrorCode, error::ApiError, ids::parse, user_error::UserError},
+    ids::{Id, InvalidId},
 };
 
 /// The services. Put into the operation's data by `app`.
@@ -32,6 +33,14 @@ pub fn scope(ctx: &Context<'_>) -> Arc<ReadScope> {
 /// Before a mutation field writes: its reads begin afterwards, on a transaction of their own.
 pub fn renew(ctx: &Context<'_>) {
     ctx.data_unchecked::<Arc<Reading>>().renew();
+}
+
+/// Whether a field that gives a page selects this of its nodes, through `nodes` or through `edges`.
+pub fn selects_of_nodes(ctx: &Context<'_>, path: &[&str]) -> bool {
+    let page = ctx.look_ahead();
+    [page.field("nodes"), page.field("edges").field("node")]
+        .into_iter()
+        .any(|nodes| path.iter().fold(nodes, |at, field| at.field(field)).exists())
 }
 
 /// The answer of a nullable field: null where there is nothing to see, and an error that nulls this field alone.
@@ -64,6 +73,42 @@ pub fn changed<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
         MaybeUndefined::Undefined => None,
         MaybeUndefined::Null => Some(None),
         MaybeUndefined::Value(value) => Some(Some(value)),
+    }
+}
+
+/// The same for an id.
+///
+/// # Errors
+/// `INVALID_ID`.
+pub fn changed_id<T: Id + FromStr<Err = InvalidId>>(
+    field: MaybeUndefined<ID>,
+) -> std::result::Result<Option<Option<T>>, ApiError> {
+    changed(field).map(|id| id.as_ref().map(parse).transpose()).transpose()
+}
+
+/// The keys that a page asks its look-ahead for, each once.
+pub fn keys<K: Id>(keys: impl Iterator<Item = K>) -> Vec<K> {
+    keys.collect::<HashSet<_>>().into_iter().collect()
+}
+
+/// What is selected of the items of a page, by `nodes` or by `edges { node }`.
+pub struct Ahead<'a>(Vec<Lookahead<'a>>);
+
+impl<'a> Ahead<'a> {
+    /// Of the items of the connection that the running field gives.
+    pub fn items(ctx: &'a Context<'_>) -> Self {
+        let page = ctx.look_ahead();
+        Self(vec![page.field("nodes"), page.field("edges").field("node")])
+    }
+
+    /// What is selected of this field of theirs.
+    pub fn field(&self, name: &str) -> Self {
+        Self(self.0.iter().map(|items| items.field(name)).collect())
+    }
+
+    /// Whether anything is.
+    pub fn exists(&self) -> bool {
+        self.0.iter().any(Lookahead::exists)
     }
 }
 

@@ -6,16 +6,22 @@
 //!
 //! Start reading at [`tasks`].
 
+pub mod api_keys;
 pub mod audit;
 pub mod error;
 pub mod gql;
 pub mod idempotency;
+pub mod identity;
 pub mod members;
 pub mod mutation;
 pub mod platform;
 pub mod projects;
 pub mod reading;
+pub mod roles;
 pub mod tasks;
+pub mod tenants;
+pub mod text;
+pub mod workspaces;
 
 use crate::{
     clock::Clock,
@@ -40,4 +46,6 @@ pub struct Services {
     pub cursors: CursorKey,
     /// Where refusals are recorded after the answer.
     pub refusals: audit::RefusalQueue,
+    /// Passwords, tokens, sessions and the look-up of API keys.
+    pub identity: identity::Identity,
 }

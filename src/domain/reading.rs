@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     context::RequestContext,
-    db::{Db, DbError, TenantTx},
+    db::{Db, DbError, Person, PersonTx, TenantTx},
     domain::Error,
 };
 
@@ -38,18 +38,81 @@ pub trait Batch: Send + Sync + 'static {
     ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Value>, DbError>> + Send;
 }
 
+/// What belongs to one parent, asked for in one way: which children, in which order, from where on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Under<W> {
+    /// The parent's uuid.
+    pub parent: uuid::Uuid,
+    /// What is wanted of its children.
+    pub wanted: W,
+}
+
+/// Fetches for many parents: one call of `fetch` for all that are asked the same way, all calls in one flight.
+///
+/// # Errors
+/// The first failure of `fetch`.
+pub async fn by_wish<W, T, F>(
+    keys: &[Under<W>],
+    fetch: impl Fn(W, Vec<uuid::Uuid>) -> F,
+) -> Result<Vec<(Under<W>, T)>, DbError>
+where
+    W: Clone + Eq + Hash,
+    F: Future<Output = Result<Vec<(uuid::Uuid, T)>, DbError>>,
+{
+    let mut groups: HashMap<&W, Vec<uuid::Uuid>> = HashMap::new();
+    for key in keys {
+        groups.entry(&key.wanted).or_default().push(key.parent);
+    }
+    let fetches = groups.into_iter().map(|(wanted, parents)| {
+        let found = fetch(wanted.clone(), parents);
+        async move { Ok::<_, DbError>((wanted, found.await?)) }
+    });
+    let found = futures::future::try_join_all(fetches).await?;
+    let each = found.into_iter().flat_map(|(wanted, rows)| {
+        rows.into_iter().map(move |(parent, row)| (Under { parent, wanted: wanted.clone() }, row))
+    });
+    Ok(each.collect())
+}
+
+/// The pages of [`by_wish`]: a list for every key, empty where nothing was found.
+pub fn pages<W: Clone + Eq + Hash, T>(keys: &[Under<W>], found: Vec<(Under<W>, T)>) -> HashMap<Under<W>, Vec<T>> {
+    let mut pages: HashMap<_, Vec<T>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
+    for (key, row) in found {
+        pages.entry(key).or_default().push(row);
+    }
+    pages
+}
+
 type Loaded<B> = Result<Option<<B as Batch>::Value>, Arc<DbError>>;
+
+/// The one transaction of a scope. In a tenant the person's own rows are read on it too, so that a request never holds
+/// two connections.
+enum Opened {
+    Tenant(TenantTx),
+    Person(PersonTx),
+}
 
 struct Shared {
     db: Db,
     ctx: Arc<RequestContext>,
-    tx: OnceCell<TenantTx>,
+    opened: OnceCell<Opened>,
 }
 
 impl Shared {
+    async fn opened(&self) -> Result<&Opened, Error> {
+        let open = async || match self.ctx.scope() {
+            Ok(scope) => Ok(Opened::Tenant(self.db.read(&scope).await?)),
+            Err(_) => Ok(Opened::Person(self.db.person(self.ctx.principal.user(), &self.ctx.stats).await?)),
+        };
+        self.opened.get_or_try_init(open).await
+    }
+
     async fn tx(&self) -> Result<&TenantTx, Error> {
-        let scope = self.ctx.scope()?;
-        self.tx.get_or_try_init(async || Ok(self.db.read(&scope).await?)).await
+        self.ctx.tenant()?;
+        match self.opened().await? {
+            Opened::Tenant(tx) => Ok(tx),
+            Opened::Person(_) => Err(crate::context::TenantRequired.into()),
+        }
     }
 }
 
@@ -85,7 +148,7 @@ pub struct ReadScope {
 impl ReadScope {
     /// A scope that has not opened its transaction yet.
     pub fn new(db: Db, ctx: Arc<RequestContext>) -> Self {
-        let shared = Shared { db, ctx, tx: OnceCell::new() };
+        let shared = Shared { db, ctx, opened: OnceCell::new() };
         Self { shared: Arc::new(shared), loaders: Mutex::new(HashMap::new()) }
     }
 
@@ -100,6 +163,21 @@ impl ReadScope {
     /// [`Error::TenantRequired`] without a tenant, [`Error::Db`] without a connection.
     pub async fn tx(&self) -> Result<&TenantTx, Error> {
         self.shared.tx().await
+    }
+
+    /// The person behind the request: on the tenant's transaction if there is a tenant, else on one of their own. `None`
+    /// if the request is nobody's, for example an API key's; no connection is opened then.
+    ///
+    /// # Errors
+    /// [`Error::Db`] without a connection.
+    pub async fn person(&self) -> Result<Option<Person<'_>>, Error> {
+        if self.ctx().principal.user().is_none() {
+            return Ok(None);
+        }
+        Ok(match self.shared.opened().await? {
+            Opened::Tenant(tx) => tx.person(),
+            Opened::Person(tx) => tx.person(),
+        })
     }
 
     fn loader<B: Batch>(&self) -> LoaderOf<B> {
@@ -135,6 +213,7 @@ impl ReadScope {
     /// Loads what children are going to ask for, in one statement. A failure shows when they ask.
     pub async fn look_ahead<B: Batch>(&self, keys: Vec<B::Key>) {
         if !keys.is_empty() {
+            // The loader takes what it knows already from its cache.
             let _ = self.loader::<B>().try_load_many(keys).await;
         }
     }
@@ -142,10 +221,12 @@ impl ReadScope {
     /// Ends the transaction. The answer does not wait for it.
     pub fn close(self) {
         drop(self.loaders);
-        if let Ok(shared) = Arc::try_unwrap(self.shared)
-            && let Some(tx) = shared.tx.into_inner()
-        {
-            tx.finish();
+        if let Ok(shared) = Arc::try_unwrap(self.shared) {
+            match shared.opened.into_inner() {
+                Some(Opened::Tenant(tx)) => tx.finish(),
+                Some(Opened::Person(tx)) => tx.finish(),
+                None => {}
+            }
         }
     }
 }

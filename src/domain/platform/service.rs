@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     context::{Door, Principal, RequestContext, Tenant, TenantName, TenantStatus},
-    db::{DbError, Stats},
+    db::{DbError, PlatformTx, Stats},
     domain::{
         Error, Problem, Services,
         audit::{Action, Target},
@@ -100,6 +100,20 @@ fn not_created(error: DbError, slug: &str) -> Error {
         }
         other => other.into(),
     }
+}
+
+/// Records in `platform_audit` what an operator did outside of any tenant, in the transaction that did it.
+///
+/// # Errors
+/// [`DbError`].
+pub(crate) async fn record(
+    tx: &PlatformTx,
+    ctx: &RequestContext,
+    label: &str,
+    action: &'static str,
+    detail: serde_json::Value,
+) -> Result<(), DbError> {
+    store::record(tx, ctx.now(), label.to_owned(), action, ctx.request, detail).await
 }
 
 /// Tenants by slug, at most `limit`, behind `after`; recorded in `platform_audit`.

@@ -7,12 +7,15 @@ use super::{
     types::{Task, TaskChanges, TaskDraft, TaskFind, TaskSort, TaskState},
 };
 use crate::{
-    access::Permission::{TasksDelete, TasksRead, TasksWrite},
+    access::Permission::{ProjectsRead, TasksDelete, TasksRead, TasksWrite, WorkspacesRead},
     connection,
     domain::{
         Error,
         audit::Action,
         gql::{self, answer},
+        projects::{self, graphql::ProjectNode, loaders::ProjectById},
+        reading::ReadScope,
+        workspaces::{self, graphql::WorkspaceNode, loaders::WorkspaceById},
     },
     graphql::{
         PageArgs, UserError,
@@ -81,6 +84,20 @@ impl TaskNode {
     /// When it was last changed.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
+    }
+
+    /// The project it belongs to; null if you may not see it.
+    #[graphql(directive = requires_scopes::apply(ProjectsRead))]
+    async fn project(&self, ctx: &Context<'_>) -> Option<Result<ProjectNode>> {
+        let found = projects::service::find(&gql::scope(ctx), self.0.project_id).await;
+        answer(found.map(|found| found.map(ProjectNode)))
+    }
+
+    /// The workspace of its project; null if you may not see it.
+    #[graphql(directive = requires_scopes::apply(WorkspacesRead))]
+    async fn workspace(&self, ctx: &Context<'_>) -> Option<Result<WorkspaceNode>> {
+        let found = workspaces::service::find(&gql::scope(ctx), self.0.workspace_id).await;
+        answer(found.map(|found| found.map(WorkspaceNode)))
     }
 }
 
@@ -157,6 +174,22 @@ pub fn task_connection(page: crate::graphql::Page<Task>) -> TaskConnection {
     TaskConnection(page.map(TaskNode, |node| &node.0))
 }
 
+/// Loads what the field that gives these tasks selects of them, in one flight.
+pub async fn look_ahead(ctx: &Context<'_>, scope: &ReadScope, tasks: &[Task]) {
+    let projects = async {
+        if gql::selects_of_nodes(ctx, &["project"]) {
+            scope.look_ahead::<ProjectById>(gql::keys(tasks.iter().map(|task| task.project_id))).await;
+        }
+    };
+    let workspaces = async {
+        // The workspace of the project is the workspace of the task.
+        if gql::selects_of_nodes(ctx, &["workspace"]) || gql::selects_of_nodes(ctx, &["project", "workspace"]) {
+            scope.look_ahead::<WorkspaceById>(gql::keys(tasks.iter().map(|task| task.workspace_id))).await;
+        }
+    };
+    futures::join!(projects, workspaces);
+}
+
 /// Reads of tasks.
 #[derive(Default)]
 pub struct TasksQuery;
@@ -189,7 +222,9 @@ impl TasksQuery {
     ) -> Option<Result<TaskConnection>> {
         let page = async {
             let list = task_list(filter, order_by, PageArgs { first, after, last, before })?;
-            let page = service::list(gql::services(ctx), &gql::scope(ctx), list).await?;
+            let scope = gql::scope(ctx);
+            let page = service::list(gql::services(ctx), &scope, list).await?;
+            look_ahead(ctx, &scope, &page.items).await;
             Ok(Some(task_connection(page)))
         };
         answer(page.await)

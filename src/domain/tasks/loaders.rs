@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use uuid::Uuid;
-
 use super::{
     store::{self, Parent, Slice},
     types::{Task, TaskFind},
@@ -12,7 +10,8 @@ use crate::{
     access::{On, Permission},
     context::RequestContext,
     db::{DbError, TenantTx},
-    domain::reading::Batch,
+    domain::reading::{Batch, Under, by_wish, pages},
+    graphql::connection::MAX_COUNTED,
     ids::TaskId,
 };
 
@@ -33,46 +32,38 @@ impl Batch for TaskById {
     }
 }
 
-/// A page of tasks under one parent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ChildrenOf {
-    /// The parent's uuid.
-    pub parent: Uuid,
-    /// What kind of parent it is, and which of its tasks are wanted.
-    pub wanted: (Parent, TaskFind, Slice),
-}
-
 /// Pages of tasks under their parents: one statement for all parents that are asked the same way.
 pub struct TasksUnder;
 
 impl Batch for TasksUnder {
-    type Key = ChildrenOf;
+    type Key = Under<(Parent, TaskFind, Slice)>;
     type Value = Vec<Task>;
 
     async fn load(
         tx: &TenantTx,
         ctx: &RequestContext,
-        keys: &[ChildrenOf],
-    ) -> Result<HashMap<ChildrenOf, Vec<Task>>, DbError> {
-        let reach = ctx.reach(Permission::TasksRead);
-        let mut found: HashMap<ChildrenOf, Vec<Task>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
-        let mut groups: HashMap<_, Vec<Uuid>> = HashMap::new();
-        for key in keys {
-            groups.entry(key.wanted.clone()).or_default().push(key.parent);
-        }
-        let pages = groups.into_iter().map(|(wanted, parents)| {
-            let reach = &reach;
-            async move {
-                let rows = store::children(tx, wanted.0, parents, &wanted.1, reach, &wanted.2).await?;
-                Ok::<_, DbError>((wanted, rows))
-            }
+        keys: &[Self::Key],
+    ) -> Result<HashMap<Self::Key, Vec<Task>>, DbError> {
+        let reach = &ctx.reach(Permission::TasksRead);
+        let found = by_wish(keys, |(parent, find, slice), parents| async move {
+            store::children(tx, parent, parents, &find, reach, &slice).await
         });
-        for (wanted, rows) in futures::future::try_join_all(pages).await? {
-            for (parent, task) in rows {
-                let key = ChildrenOf { parent, wanted: wanted.clone() };
-                found.entry(key).or_default().push(task);
-            }
-        }
-        Ok(found)
+        Ok(pages(keys, found.await?))
+    }
+}
+
+/// How many tasks are under their parents.
+pub struct TasksCounted;
+
+impl Batch for TasksCounted {
+    type Key = Under<(Parent, TaskFind)>;
+    type Value = i64;
+
+    async fn load(tx: &TenantTx, ctx: &RequestContext, keys: &[Self::Key]) -> Result<HashMap<Self::Key, i64>, DbError> {
+        let reach = &ctx.reach(Permission::TasksRead);
+        let found = by_wish(keys, |(parent, find), parents| async move {
+            store::count_children(tx, parent, parents, &find, reach, MAX_COUNTED).await
+        });
+        Ok(found.await?.into_iter().collect())
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+pub use super::store::Parent;
 use super::{
-    loaders::{ChildrenOf, TaskById, TasksUnder},
-    store::{self, Parent, Place, Slice},
+    loaders::{TaskById, TasksCounted, TasksUnder},
+    store::{self, Place, Slice},
     types::{Task, TaskChanges, TaskDraft, TaskFind, TaskSort, TaskState},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
         members,
         mutation::{self, Effect, Work, Written},
         projects,
-        reading::ReadScope,
+        reading::{ReadScope, Under},
     },
     graphql::{
         codes::UserErrorCode,
@@ -110,19 +111,23 @@ pub async fn list_under(
     };
     let order = list.sort.key(list.descending);
     let cursors = services.cursors.list(Some(ctx.tenant()?.id), field, &(parent_id.to_string(), &list.find), order);
-    let wanted = (parent, list.find.clone(), list.slice(&cursors)?);
-    let key = ChildrenOf { parent: parent_id.uuid(), wanted };
-    let rows = scope.load::<TasksUnder>(key).await?.unwrap_or_default();
-    let mut find = list.find.clone();
-    match parent {
-        Parent::Project => find.project = Some(ProjectId::from_uuid(parent_id.uuid())),
-        Parent::Workspace => find.workspace = Some(Id::from_uuid(parent_id.uuid())),
-        Parent::Assignee => find.assignee = Some(MemberId::from_uuid(parent_id.uuid())),
+    let slice = list.slice(&cursors)?;
+    let parent_id = parent_id.uuid();
+    let other = match parent {
+        Parent::Project => list.find.project.map(Id::uuid),
+        Parent::Workspace => list.find.workspace.map(Id::uuid),
+        Parent::Assignee => list.find.assignee.map(Id::uuid),
+    };
+    // A filter that asks for another parent than this one.
+    if other.is_some_and(|other| other != parent_id) {
+        return Ok(Page::empty());
     }
-    let (reach, scope) = (ctx.reach(Permission::TasksRead), Arc::clone(scope));
+    let key = Under { parent: parent_id, wanted: (parent, list.find.clone(), slice) };
+    let rows = scope.load::<TasksUnder>(key).await?.unwrap_or_default();
+    let (find, scope) = (list.find.clone(), Arc::clone(scope));
     Ok(list.into_page(cursors, rows).counted(move || {
-        let (find, reach, scope) = (find.clone(), reach.clone(), Arc::clone(&scope));
-        async move { count(&scope, &find, &reach).await.map_err(Error::into_api) }
+        let (key, scope) = (Under { parent: parent_id, wanted: (parent, find.clone()) }, Arc::clone(&scope));
+        async move { scope.load::<TasksCounted>(key).await.map_err(Error::into_api) }
     }))
 }
 
@@ -311,12 +316,13 @@ pub async fn import(
     .await
 }
 
-/// The task, locked, if the caller may see it and holds the permission in its workspace.
+/// The task, locked, if the caller may see it, holds the permission in its workspace and its project is in use.
 async fn for_writing(work: &Work<'_>, id: TaskId, permission: Permission) -> Result<Task, Error> {
     let task = store::lock(work.tx, id).await?;
     let task = task.filter(|task| work.can(Permission::TasksRead, On::Workspace(task.workspace_id)));
     let task = task.ok_or_else(|| Problem::not_found("input.id", "task"))?;
     work.require(permission, On::Workspace(task.workspace_id))?;
+    projects::service::refuse_if_archived(work, task.project_id, "input.id").await?;
     Ok(task)
 }
 

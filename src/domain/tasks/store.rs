@@ -3,15 +3,15 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::{
     ExpressionMethods, QueryDsl, QueryableByName, SelectableHelper,
-    sql_types::{Array, BigInt, Date, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Date, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
-use super::types::{NewTask, Task, TaskChanges, TaskFind, TaskSort, TaskState};
+use super::types::{NewTask, Task, TaskChanges, TaskFind, TaskSort};
 use crate::{
     access::Reach,
-    db::{DbError, TenantSql, TenantTx, WriteTx, tables::tasks},
-    ids::{Id, MemberId, ProjectId, TaskId, WorkspaceId},
+    db::{DbError, Raw, TenantSql, TenantTx, WriteTx, tables::tasks},
+    ids::{Id, TaskId, WorkspaceId},
     keyset,
 };
 
@@ -139,48 +139,88 @@ pub enum Parent {
 struct ChildRow {
     #[diesel(sql_type = SqlUuid)]
     parent_id: Uuid,
+    #[diesel(embed)]
+    child: Task,
+}
+
+#[derive(QueryableByName)]
+struct TotalRow {
     #[diesel(sql_type = SqlUuid)]
-    id: TaskId,
-    #[diesel(sql_type = SqlUuid)]
-    project_id: ProjectId,
-    #[diesel(sql_type = SqlUuid)]
-    workspace_id: WorkspaceId,
-    #[diesel(sql_type = Text)]
-    title: String,
-    #[diesel(sql_type = Text)]
-    description: String,
-    #[diesel(sql_type = Text)]
-    state: TaskState,
-    #[diesel(sql_type = Nullable<Int4>)]
-    points: Option<i32>,
-    #[diesel(sql_type = Nullable<Date>)]
-    due_on: Option<NaiveDate>,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    assignee_member_id: Option<MemberId>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    completed_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Int4)]
-    version: i32,
-    #[diesel(sql_type = Timestamptz)]
-    created_at: DateTime<Utc>,
-    #[diesel(sql_type = Timestamptz)]
-    updated_at: DateTime<Utc>,
+    parent_id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+/// The same filter as in [`page`], for the tasks under one parent.
+macro_rules! children_found {
+    () => {
+        "FROM tasks t WHERE t.tenant_id = {tenant} AND t.<parent> = parent.id \
+           AND ({}::uuid[] IS NULL OR t.workspace_id = ANY ({})) \
+           AND ({}::uuid[] IS NULL OR t.workspace_id <> ALL ({})) \
+           AND ({}::text[] IS NULL OR t.state = ANY ({})) \
+           AND ({}::uuid IS NULL OR t.workspace_id = {}) AND ({}::uuid IS NULL OR t.project_id = {}) \
+           AND ({}::uuid IS NULL OR t.assignee_member_id = {}) \
+           AND ({}::date IS NULL OR t.due_on >= {}) AND ({}::date IS NULL OR t.due_on <= {})"
+    };
 }
 
 /// One index range for each parent, cut at the limit before rows are joined: the cost follows what is shown.
-const CHILDREN: TenantSql = TenantSql::new(
+const CHILDREN: TenantSql = TenantSql::new(concat!(
     "SELECT parent.id AS parent_id, child.* FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
        SELECT t.id, t.project_id, t.workspace_id, t.title, t.description, t.state, t.points, t.due_on, \
-              t.assignee_member_id, t.completed_at, t.version, t.created_at, t.updated_at \
-       FROM tasks t WHERE t.tenant_id = {tenant} AND t.<parent> = parent.id \
-         AND ({}::uuid[] IS NULL OR t.workspace_id = ANY ({})) \
-         AND ({}::uuid[] IS NULL OR t.workspace_id <> ALL ({})) \
-         AND ({}::text[] IS NULL OR t.state = ANY ({})) \
-         AND ({}::uuid IS NULL OR t.assignee_member_id = {}) \
-         AND ({}::date IS NULL OR t.due_on >= {}) AND ({}::date IS NULL OR t.due_on <= {}) \
-         AND ({}::uuid IS NULL OR (t.<column>, t.id) <sign> ({}::<type>, {})) \
-       ORDER BY t.<column> <direction>, t.id <direction> LIMIT {}) AS child",
-);
+              t.assignee_member_id, t.completed_at, t.version, t.created_at, t.updated_at ",
+    children_found!(),
+    " AND ({}::uuid IS NULL OR (t.<column>, t.id) <sign> ({}::<type>, {})) \
+       ORDER BY t.<column> <direction>, t.id <direction> LIMIT {}) AS child"
+));
+
+const CHILDREN_COUNTED: TenantSql = TenantSql::new(concat!(
+    "SELECT parent.id AS parent_id, counted.total FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
+       SELECT count(*) AS total FROM (SELECT ",
+    children_found!(),
+    " LIMIT {}) AS child) AS counted"
+));
+
+impl Parent {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Project => "project_id",
+            Self::Workspace => "workspace_id",
+            Self::Assignee => "assignee_member_id",
+        }
+    }
+}
+
+/// A statement over the tasks under these parents, its filter bound.
+fn under<'t>(
+    tx: &'t TenantTx,
+    sql: TenantSql,
+    parent: Parent,
+    parents: Vec<Uuid>,
+    find: &TaskFind,
+    reach: &Reach,
+) -> Raw<'t> {
+    let (only, except) = reach.bounds();
+    let states = (!find.states.is_empty()).then(|| find.states.clone());
+    tx.raw(sql.fill("parent", parent.column()))
+        .bind::<Array<SqlUuid>, _>(parents)
+        .bind::<Nullable<Array<SqlUuid>>, _>(only.clone())
+        .bind::<Nullable<Array<SqlUuid>>, _>(only)
+        .bind::<Nullable<Array<SqlUuid>>, _>(except.clone())
+        .bind::<Nullable<Array<SqlUuid>>, _>(except)
+        .bind::<Nullable<Array<Text>>, _>(states.clone())
+        .bind::<Nullable<Array<Text>>, _>(states)
+        .bind::<Nullable<SqlUuid>, _>(find.workspace)
+        .bind::<Nullable<SqlUuid>, _>(find.workspace)
+        .bind::<Nullable<SqlUuid>, _>(find.project)
+        .bind::<Nullable<SqlUuid>, _>(find.project)
+        .bind::<Nullable<SqlUuid>, _>(find.assignee)
+        .bind::<Nullable<SqlUuid>, _>(find.assignee)
+        .bind::<Nullable<Date>, _>(find.due_from)
+        .bind::<Nullable<Date>, _>(find.due_from)
+        .bind::<Nullable<Date>, _>(find.due_to)
+        .bind::<Nullable<Date>, _>(find.due_to)
+}
 
 /// One page of tasks under each parent, in reading order. One statement, whatever the number of parents.
 pub(crate) async fn children(
@@ -191,49 +231,15 @@ pub(crate) async fn children(
     reach: &Reach,
     slice: &Slice,
 ) -> Result<Vec<(Uuid, Task)>, DbError> {
-    let (only, except) = match reach {
-        Reach::All => (None, None),
-        Reach::AllExcept(hidden) => (None, Some(hidden.clone())),
-        Reach::Only(visible) => (Some(visible.clone()), None),
-        Reach::None => (Some(Vec::new()), None),
-    };
-    let states = (!find.states.is_empty()).then(|| find.states.iter().map(|state| state.as_str()).collect::<Vec<_>>());
     let (column, kind) = match slice.sort {
         TaskSort::CreatedAt => ("created_at", "timestamptz"),
         TaskSort::DueOn => ("due_sort", "date"),
         TaskSort::Title => ("title", "text"),
     };
     let (direction, sign) = if slice.descending { ("DESC", "<") } else { ("ASC", ">") };
-    let sql = CHILDREN
-        .fill(
-            "parent",
-            match parent {
-                Parent::Project => "project_id",
-                Parent::Workspace => "workspace_id",
-                Parent::Assignee => "assignee_member_id",
-            },
-        )
-        .fill("column", column)
-        .fill("type", kind)
-        .fill("direction", direction)
-        .fill("sign", sign);
+    let sql = CHILDREN.fill("column", column).fill("type", kind).fill("direction", direction).fill("sign", sign);
     let after_id = slice.after.as_ref().map(|(_, id)| id.uuid());
-    let raw = tx
-        .raw(sql)
-        .bind::<Array<SqlUuid>, _>(parents)
-        .bind::<Nullable<Array<SqlUuid>>, _>(only.clone())
-        .bind::<Nullable<Array<SqlUuid>>, _>(only)
-        .bind::<Nullable<Array<SqlUuid>>, _>(except.clone())
-        .bind::<Nullable<Array<SqlUuid>>, _>(except)
-        .bind::<Nullable<Array<Text>>, _>(states.clone())
-        .bind::<Nullable<Array<Text>>, _>(states)
-        .bind::<Nullable<SqlUuid>, _>(find.assignee)
-        .bind::<Nullable<SqlUuid>, _>(find.assignee)
-        .bind::<Nullable<Date>, _>(find.due_from)
-        .bind::<Nullable<Date>, _>(find.due_from)
-        .bind::<Nullable<Date>, _>(find.due_to)
-        .bind::<Nullable<Date>, _>(find.due_to)
-        .bind::<Nullable<SqlUuid>, _>(after_id);
+    let raw = under(tx, sql, parent, parents, find, reach).bind::<Nullable<SqlUuid>, _>(after_id);
     let raw = match slice.after.as_ref().map(|(place, _)| place) {
         Some(Place::CreatedAt(at)) => raw.bind::<Nullable<Timestamptz>, _>(Some(*at)),
         Some(Place::DueOn(day)) => raw.bind::<Nullable<Date>, _>(Some(*day)),
@@ -245,27 +251,21 @@ pub(crate) async fn children(
         },
     };
     let rows: Vec<ChildRow> = raw.bind::<Nullable<SqlUuid>, _>(after_id).bind::<BigInt, _>(slice.limit).load().await?;
-    Ok(rows.into_iter().map(|row| (row.parent_id, row.into())).collect())
+    Ok(rows.into_iter().map(|row| (row.parent_id, row.child)).collect())
 }
 
-impl From<ChildRow> for Task {
-    fn from(row: ChildRow) -> Self {
-        Self {
-            id: row.id,
-            project_id: row.project_id,
-            workspace_id: row.workspace_id,
-            title: row.title,
-            description: row.description,
-            state: row.state,
-            points: row.points,
-            due_on: row.due_on,
-            assignee_member_id: row.assignee_member_id,
-            completed_at: row.completed_at,
-            version: row.version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        }
-    }
+/// How many tasks are under each parent; counting stops behind `most`. One statement.
+pub(crate) async fn count_children(
+    tx: &TenantTx,
+    parent: Parent,
+    parents: Vec<Uuid>,
+    find: &TaskFind,
+    reach: &Reach,
+    most: i64,
+) -> Result<Vec<(Uuid, i64)>, DbError> {
+    let raw = under(tx, CHILDREN_COUNTED, parent, parents, find, reach);
+    let rows: Vec<TotalRow> = raw.bind::<BigInt, _>(most + 1).load().await?;
+    Ok(rows.into_iter().map(|row| (row.parent_id, row.total)).collect())
 }
 
 /// Inserts one task. One statement.

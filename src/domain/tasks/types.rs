@@ -1,11 +1,11 @@
 //! Tasks and what is true of them.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::{AsChangeset, Insertable, Queryable, Selectable};
+use diesel::{AsChangeset, Insertable, Queryable, QueryableByName, Selectable};
 
 use crate::{
     db::tables::tasks,
-    domain::{Problem, mutation::Effect},
+    domain::{Problem, mutation::Effect, text},
     graphql::codes::UserErrorCode,
     ids::{MemberId, ProjectId, TaskId, WorkspaceId},
     text_enum,
@@ -33,7 +33,7 @@ text_enum! {
 }
 
 /// A task.
-#[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
+#[derive(Clone, Debug, PartialEq, Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = tasks)]
 pub struct Task {
     /// Its id.
@@ -184,17 +184,11 @@ impl TaskChanges {
 }
 
 fn title_problem(title: &str, at: &str) -> Option<Problem> {
-    let path = format!("{at}.title");
-    match title.trim().chars().count() {
-        0 => Some(Problem::new(UserErrorCode::Required, &path, "Give the task a title.")),
-        count if count > MAX_TITLE_CHARS => Some(too_long(&path, "A title", MAX_TITLE_CHARS)),
-        _ => None,
-    }
+    text::line(title, &format!("{at}.title"), "A title", MAX_TITLE_CHARS)
 }
 
 fn description_problem(text: &str, at: &str) -> Option<Problem> {
-    (text.chars().count() > MAX_DESCRIPTION_CHARS)
-        .then(|| too_long(&format!("{at}.description"), "A description", MAX_DESCRIPTION_CHARS))
+    text::block(text, &format!("{at}.description"), "A description", MAX_DESCRIPTION_CHARS)
 }
 
 fn points_problem(points: i32, at: &str) -> Option<Problem> {
@@ -212,12 +206,6 @@ fn due_problem(day: NaiveDate, at: &str) -> Option<Problem> {
         Problem::new(UserErrorCode::OutOfRange, &format!("{at}.dueOn"), "A due date lies between 1970 and 9999.")
             .params(serde_json::json!({ "min": "1970-01-01", "max": "9999-12-30" }))
     })
-}
-
-/// A text is longer than allowed.
-pub(crate) fn too_long(path: &str, what: &str, max: usize) -> Problem {
-    Problem::new(UserErrorCode::TooLong, path, format!("{what} has at most {max} characters."))
-        .params(serde_json::json!({ "max": max }))
 }
 
 /// Which tasks a list holds.

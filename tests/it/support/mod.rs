@@ -1,5 +1,5 @@
 //! What the tests share.
 
+pub mod app;
 pub mod cluster;
 pub mod database;
-pub mod demo;

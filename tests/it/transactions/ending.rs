@@ -11,10 +11,10 @@ use tenantry::{
     ids::{Id, RequestId, TenantId},
 };
 
+use crate::database::demo::{self, ACME, GLOBEX};
 use crate::support::{
     cluster::TestDatabase,
     database::migrated,
-    demo::{self, ACME, GLOBEX},
 };
 
 /// A pool of the runtime login.

@@ -10,10 +10,8 @@ use tenantry::{
 };
 
 use super::ending::{pool, scope};
-use crate::support::{
-    database::migrated,
-    demo::{self, ACME, GLOBEX},
-};
+use crate::database::demo::{self, ACME, GLOBEX};
+use crate::support::database::migrated;
 
 const REQUESTS: usize = 1_200;
 

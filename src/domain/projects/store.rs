@@ -1,0 +1,244 @@
+//! All SQL of the projects.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    ExpressionMethods, QueryDsl, QueryableByName, SelectableHelper,
+    sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use uuid::Uuid;
+
+use super::types::{NewProject, Project, ProjectChanges, ProjectFind, ProjectSort};
+use crate::{
+    access::Reach,
+    db::{
+        DbError, Raw, TenantSql, TenantTx, WriteTx,
+        tables::{projects, workspaces},
+    },
+    ids::{Id, ProjectId, WorkspaceId},
+    keyset,
+};
+
+/// The values of a row in its order, as they stand in a cursor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Place {
+    /// In the order by creation.
+    CreatedAt(DateTime<Utc>),
+    /// In the order by name.
+    Name(String),
+}
+
+impl Place {
+    /// Where this project stands in the order.
+    pub fn of(project: &Project, sort: ProjectSort) -> Self {
+        match sort {
+            ProjectSort::CreatedAt => Self::CreatedAt(project.created_at),
+            ProjectSort::Name => Self::Name(project.name.clone()),
+        }
+    }
+}
+
+/// How a list is read: order, direction and where to go on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Slice {
+    pub(crate) sort: ProjectSort,
+    /// The direction of reading: the order's, turned around when the page is read backward.
+    pub(crate) descending: bool,
+    pub(crate) after: Option<(Place, ProjectId)>,
+    pub(crate) limit: i64,
+}
+
+/// Projects with these ids, in no particular order. Unknown and foreign ids are absent. One statement.
+pub(crate) async fn find_many(tx: &TenantTx, ids: &[ProjectId]) -> Result<Vec<Project>, DbError> {
+    projects::in_tenant(tx).filter(projects::id.eq_any(ids.to_vec())).select(Project::as_select()).load().await
+}
+
+/// The project, locked until the end of the transaction. One statement.
+pub(crate) async fn lock(tx: &WriteTx, id: ProjectId) -> Result<Option<Project>, DbError> {
+    projects::in_tenant(tx).filter(projects::id.eq(id)).select(Project::as_select()).for_update().first().await
+}
+
+/// When the workspace was archived; it stays as it is until the end of the transaction. One statement.
+pub(crate) async fn hold_workspace(tx: &WriteTx, id: WorkspaceId) -> Result<Option<DateTime<Utc>>, DbError> {
+    let found = workspaces::in_tenant(tx).filter(workspaces::id.eq(id)).select(workspaces::archived_at).for_share();
+    Ok(found.first().await?.flatten())
+}
+
+/// The project and when its workspace was archived; both stay as they are until the end of the transaction. One statement.
+pub(crate) async fn hold(tx: &WriteTx, id: ProjectId) -> Result<Option<(Project, Option<DateTime<Utc>>)>, DbError> {
+    projects::in_tenant(tx)
+        .inner_join(workspaces::joined(workspaces::id.eq(projects::workspace_id)))
+        .filter(projects::id.eq(id))
+        .select((Project::as_select(), workspaces::archived_at))
+        .for_share()
+        .first()
+        .await
+}
+
+macro_rules! filtered {
+    ($tx:expr, $find:expr, $reach:expr) => {{
+        let (find, reach): (&ProjectFind, &Reach) = ($find, $reach);
+        let mut query = projects::in_tenant($tx).into_boxed();
+        match reach {
+            Reach::All => {}
+            Reach::AllExcept(hidden) => query = query.filter(projects::workspace_id.ne_all(hidden.clone())),
+            Reach::Only(visible) => query = query.filter(projects::workspace_id.eq_any(visible.clone())),
+            Reach::None => query = query.filter(projects::workspace_id.eq_any(Vec::<WorkspaceId>::new())),
+        }
+        if let Some(workspace) = find.workspace {
+            query = query.filter(projects::workspace_id.eq(workspace));
+        }
+        if let Some(state) = find.state {
+            query = query.filter(projects::state.eq(state));
+        }
+        query
+    }};
+}
+
+/// One page of the projects that the caller can reach. One statement.
+pub(crate) async fn page(
+    tx: &TenantTx,
+    find: &ProjectFind,
+    reach: &Reach,
+    slice: Slice,
+) -> Result<Vec<Project>, DbError> {
+    let query = filtered!(tx, find, reach).select(Project::as_select()).limit(slice.limit);
+    let (after, descending) = (slice.after, slice.descending);
+    match slice.sort {
+        ProjectSort::CreatedAt => {
+            let after = after.and_then(|(place, id)| match place {
+                Place::CreatedAt(at) => Some((at, id)),
+                Place::Name(_) => None,
+            });
+            keyset!(query, projects::created_at, projects::id, descending, after).load().await
+        }
+        ProjectSort::Name => {
+            let after = after.and_then(|(place, id)| match place {
+                Place::Name(name) => Some((name, id)),
+                Place::CreatedAt(_) => None,
+            });
+            keyset!(query, projects::name, projects::id, descending, after).load().await
+        }
+    }
+}
+
+/// How many projects the caller can reach; counting stops behind `most`. One statement.
+pub(crate) async fn count(tx: &TenantTx, find: &ProjectFind, reach: &Reach, most: i64) -> Result<i64, DbError> {
+    filtered!(tx, find, reach).select(projects::id).count_up_to(most).await
+}
+
+/// The same filter as in [`page`], for the projects of one workspace.
+macro_rules! children_found {
+    () => {
+        "FROM projects p WHERE p.tenant_id = {tenant} AND p.workspace_id = parent.id \
+           AND ({}::uuid[] IS NULL OR p.workspace_id = ANY ({})) \
+           AND ({}::uuid[] IS NULL OR p.workspace_id <> ALL ({})) \
+           AND ({}::text IS NULL OR p.state = {})"
+    };
+}
+
+/// One index range for each parent, cut at the limit before rows are joined.
+const CHILDREN: TenantSql = TenantSql::new(concat!(
+    "SELECT parent.id AS parent_id, child.* FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
+       SELECT p.id, p.workspace_id, p.name, p.description, p.state, p.owner_member_id, p.archived_at, p.version, \
+              p.created_at, p.updated_at ",
+    children_found!(),
+    " AND ({}::uuid IS NULL OR (p.<column>, p.id) <sign> ({}::<type>, {})) \
+       ORDER BY p.<column> <direction>, p.id <direction> LIMIT {}) AS child"
+));
+
+const CHILDREN_COUNTED: TenantSql = TenantSql::new(concat!(
+    "SELECT parent.id AS parent_id, counted.total FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
+       SELECT count(*) AS total FROM (SELECT ",
+    children_found!(),
+    " LIMIT {}) AS child) AS counted"
+));
+
+#[derive(QueryableByName)]
+struct ChildRow {
+    #[diesel(sql_type = SqlUuid)]
+    parent_id: Uuid,
+    #[diesel(embed)]
+    child: Project,
+}
+
+#[derive(QueryableByName)]
+struct TotalRow {
+    #[diesel(sql_type = SqlUuid)]
+    parent_id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+/// A statement over the projects of these workspaces, its filter bound.
+fn under<'t>(tx: &'t TenantTx, sql: TenantSql, parents: Vec<Uuid>, find: &ProjectFind, reach: &Reach) -> Raw<'t> {
+    let (only, except) = reach.bounds();
+    tx.raw(sql)
+        .bind::<Array<SqlUuid>, _>(parents)
+        .bind::<Nullable<Array<SqlUuid>>, _>(only.clone())
+        .bind::<Nullable<Array<SqlUuid>>, _>(only)
+        .bind::<Nullable<Array<SqlUuid>>, _>(except.clone())
+        .bind::<Nullable<Array<SqlUuid>>, _>(except)
+        .bind::<Nullable<Text>, _>(find.state)
+        .bind::<Nullable<Text>, _>(find.state)
+}
+
+/// One page of projects of each workspace, in reading order. One statement, whatever the number of workspaces.
+pub(crate) async fn children(
+    tx: &TenantTx,
+    parents: Vec<Uuid>,
+    find: &ProjectFind,
+    reach: &Reach,
+    slice: &Slice,
+) -> Result<Vec<(Uuid, Project)>, DbError> {
+    let (column, kind) = match slice.sort {
+        ProjectSort::CreatedAt => ("created_at", "timestamptz"),
+        ProjectSort::Name => ("name", "text"),
+    };
+    let (direction, sign) = if slice.descending { ("DESC", "<") } else { ("ASC", ">") };
+    let sql = CHILDREN.fill("column", column).fill("type", kind).fill("direction", direction).fill("sign", sign);
+    let after_id = slice.after.as_ref().map(|(_, id)| id.uuid());
+    let raw = under(tx, sql, parents, find, reach).bind::<Nullable<SqlUuid>, _>(after_id);
+    let raw = match (slice.after.as_ref().map(|(place, _)| place.clone()), slice.sort) {
+        (Some(Place::CreatedAt(at)), _) => raw.bind::<Nullable<Timestamptz>, _>(Some(at)),
+        (Some(Place::Name(name)), _) => raw.bind::<Nullable<Text>, _>(Some(name)),
+        (None, ProjectSort::CreatedAt) => raw.bind::<Nullable<Timestamptz>, _>(None::<DateTime<Utc>>),
+        (None, ProjectSort::Name) => raw.bind::<Nullable<Text>, _>(None::<String>),
+    };
+    let rows: Vec<ChildRow> = raw.bind::<Nullable<SqlUuid>, _>(after_id).bind::<BigInt, _>(slice.limit).load().await?;
+    Ok(rows.into_iter().map(|row| (row.parent_id, row.child)).collect())
+}
+
+/// How many projects each workspace has; counting stops behind `most`. One statement.
+pub(crate) async fn count_children(
+    tx: &TenantTx,
+    parents: Vec<Uuid>,
+    find: &ProjectFind,
+    reach: &Reach,
+    most: i64,
+) -> Result<Vec<(Uuid, i64)>, DbError> {
+    let raw = under(tx, CHILDREN_COUNTED, parents, find, reach);
+    let rows: Vec<TotalRow> = raw.bind::<BigInt, _>(most + 1).load().await?;
+    Ok(rows.into_iter().map(|row| (row.parent_id, row.total)).collect())
+}
+
+/// Inserts one project. One statement.
+pub(crate) async fn insert(tx: &WriteTx, new: NewProject) -> Result<Option<Project>, DbError> {
+    projects::insert(tx, new).with(|insert| insert.returning(Project::as_returning())).first().await
+}
+
+/// Changes a project that is at `version` and gives its new form; `None` if it is at another. One statement.
+pub(crate) async fn update(
+    tx: &WriteTx,
+    id: ProjectId,
+    version: i32,
+    changes: ProjectChanges,
+    now: DateTime<Utc>,
+) -> Result<Option<Project>, DbError> {
+    projects::in_tenant(tx)
+        .filter(projects::id.eq(id))
+        .filter(projects::version.eq(version))
+        .set(tx, (changes, projects::version.eq(version + 1), projects::updated_at.eq(now)))
+        .with(|update| update.returning(Project::as_returning()))
+        .first()
+        .await
+}

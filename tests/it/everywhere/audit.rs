@@ -1,0 +1,49 @@
+//! Every mutation leaves exactly one entry in the audit log, whether it is done or refused.
+
+use tenantry::domain::audit::Action;
+
+use super::{
+    exceptions::NOT_AUDITED_IN_A_TENANT,
+    fixture,
+    walk::{Walk, directive},
+};
+use crate::support::app::TestApp;
+
+#[tokio::test]
+async fn every_mutation_leaves_one_entry() {
+    let app = TestApp::start().await;
+    let walk = Walk::new();
+    for root in walk.roots().into_iter().filter(|root| root.operation == "mutation") {
+        let action = directive(&root, "audited").unwrap_or_else(|| panic!("{} is not @audited", root.name));
+        let action = action.get_argument("action").expect("it has an action").node.to_string();
+        let action = action.trim_matches('"').to_owned();
+        assert!(Action::ALL.iter().any(|known| known.name() == action), "{} names the unknown action {action}", root.name);
+        if NOT_AUDITED_IN_A_TENANT.iter().any(|(name, _)| *name == root.name) {
+            continue;
+        }
+        let tenant = app.tenant().await;
+        let own = fixture::one_of_each(&tenant).await;
+        let guest = tenant.member_on("guest", Some(tenant.workspace)).await;
+
+        for (what, caller, ids, outcome) in [
+            ("done", &tenant.owner, &own, "success"),
+            ("refused for its input", &tenant.owner, &fixture::unknown(), "error"),
+            ("refused for want of a right", &guest, &own, "denied"),
+        ] {
+            let before = tenant.audit().await.len();
+            let (document, variables) = walk.document(&root, ids, 1, 1);
+            let reply = caller.query(&document, variables).await;
+            let entries = tenant.audit().await.split_off(before);
+            // A mutation without an id in its input has no unknown one: it is done twice.
+            let takes_ids = !walk.id_places(&root).iter().all(|(path, _)| path.len() < 2 || path[1] == "workspaceId");
+            let outcome = if outcome == "error" && !takes_ids { "success" } else { outcome };
+            assert_eq!(entries, [(action.clone(), outcome.to_owned())], "{} {what}: {reply:?}", root.name);
+        }
+    }
+}
+
+#[test]
+fn every_action_is_declared_once() {
+    let names: std::collections::HashSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
+    assert_eq!(names.len(), Action::ALL.len());
+}

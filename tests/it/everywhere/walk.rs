@@ -1,0 +1,335 @@
+//! Documents for any field, made from the schema's own text.
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_graphql::parser::{
+    parse_schema,
+    types::{BaseType, ConstDirective, FieldDefinition, InputValueDefinition, Type, TypeDefinition, TypeKind, TypeSystemDefinition},
+};
+use serde_json::{Map, Value, json};
+
+use super::exceptions::{ID_NAMES, ID_OF_FIELD};
+
+/// The schema as text, taken apart.
+pub struct Walk {
+    types: BTreeMap<String, TypeDefinition>,
+}
+
+/// A field at the root.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// `query` or `mutation`.
+    pub operation: &'static str,
+    /// Its name.
+    pub name: String,
+    definition: FieldDefinition,
+}
+
+impl Root {
+    /// Whether it may be null.
+    pub fn is_nullable(&self) -> bool {
+        self.definition.ty.node.nullable
+    }
+
+    /// The name of its type.
+    pub fn type_name(&self) -> &str {
+        base(&self.definition.ty.node)
+    }
+
+    /// The names of its arguments.
+    pub fn arguments(&self) -> Vec<String> {
+        self.definition.arguments.iter().map(|argument| argument.node.name.node.to_string()).collect()
+    }
+}
+
+/// The ids that arguments are filled with, by prefix.
+pub type Ids = HashMap<String, String>;
+
+impl Walk {
+    /// Of the schema that the program serves.
+    pub fn new() -> Self {
+        let text = tenantry::app::schema::sdl(&tenantry::app::schema::build());
+        let document = parse_schema(text).expect("the exported schema can be parsed");
+        let types = (document.definitions.into_iter())
+            .filter_map(|definition| match definition {
+                TypeSystemDefinition::Type(definition) => Some(definition.node),
+                _ => None,
+            })
+            .map(|definition| (definition.name.node.to_string(), definition))
+            .collect();
+        Self { types }
+    }
+
+    /// Every field at the root.
+    pub fn roots(&self) -> Vec<Root> {
+        let of = |operation, type_name: &str| {
+            let TypeKind::Object(object) = &self.types[type_name].kind else { panic!("{type_name} is no object") };
+            (object.fields.iter())
+                .map(|field| Root {
+                    operation,
+                    name: field.node.name.node.to_string(),
+                    definition: field.node.clone(),
+                })
+                .collect::<Vec<_>>()
+        };
+        [of("query", "Query"), of("mutation", "Mutation")].concat()
+    }
+
+    /// Every type, for checks of the schema itself.
+    pub fn types(&self) -> impl Iterator<Item = &TypeDefinition> {
+        self.types.values()
+    }
+
+    fn kind(&self, name: &str) -> Option<&TypeKind> {
+        self.types.get(name).map(|definition| &definition.kind)
+    }
+
+    /// A document that runs this field, with its variables. Lists are asked for `page` items.
+    pub fn document(&self, root: &Root, ids: &Ids, depth: usize, page: usize) -> (String, Value) {
+        let mut variables = Map::new();
+        let (mut declared, mut passed) = (Vec::new(), Vec::new());
+        for argument in &root.definition.arguments {
+            let argument = &argument.node;
+            let name = argument.name.node.to_string();
+            let is_id = base(&argument.ty.node) == "ID";
+            let value = if name == "first" {
+                json!(page)
+            } else if argument.ty.node.nullable && !is_id {
+                continue;
+            } else if argument.ty.node.nullable {
+                continue;
+            } else {
+                self.value(&root.name, argument, ids)
+            };
+            declared.push(format!("${name}: {}", argument.ty.node));
+            passed.push(format!("{name}: ${name}"));
+            variables.insert(name, value);
+        }
+        let declared = if declared.is_empty() { String::new() } else { format!("({})", declared.join(", ")) };
+        let passed = if passed.is_empty() { String::new() } else { format!("({})", passed.join(", ")) };
+        let selection = self.selection(base(&root.definition.ty.node), depth, page);
+        (format!("{} Walk{declared} {{ {}{passed}{selection} }}", root.operation, root.name), Value::Object(variables))
+    }
+
+    /// A value for a required argument or input field.
+    fn value(&self, field: &str, argument: &InputValueDefinition, ids: &Ids) -> Value {
+        self.value_of(field, &argument.name.node, &argument.ty.node, ids)
+    }
+
+    fn value_of(&self, field: &str, name: &str, ty: &Type, ids: &Ids) -> Value {
+        match &ty.base {
+            BaseType::List(item) => json!([self.value_of(field, name, item, ids)]),
+            BaseType::Named(type_name) => match type_name.as_str() {
+                "ID" => json!(ids.get(id_prefix(field, name)).unwrap_or_else(|| panic!("no id for {field}.{name}"))),
+                "String" => json!(text_for(name)),
+                "Int" => json!(1),
+                "Float" => json!(1.0),
+                "Boolean" => json!(true),
+                "DateTime" => json!("2031-05-06T07:08:09.000Z"),
+                "Date" => json!("2031-05-06"),
+                "Permission" => json!("tasks:read"),
+                "JSON" => json!({}),
+                other => match self.kind(other) {
+                    Some(TypeKind::Enum(of)) => json!(of.values[0].node.value.node.to_string()),
+                    Some(TypeKind::InputObject(of)) => {
+                        let required = (of.fields.iter()).filter(|field| !field.node.ty.node.nullable);
+                        required
+                            .map(|inner| (inner.node.name.node.to_string(), self.value(field, &inner.node, ids)))
+                            .collect::<Map<_, _>>()
+                            .into()
+                    }
+                    _ => panic!("no value for the type {other}, of {field}.{name}"),
+                },
+            },
+        }
+    }
+
+    /// Every place in the arguments of a field that takes an id: a path such as `input.projectId`, and the prefix.
+    pub fn id_places(&self, root: &Root) -> Vec<(Vec<String>, String)> {
+        let mut places = Vec::new();
+        for argument in &root.definition.arguments {
+            self.collect_id_places(root, &argument.node, &mut Vec::new(), &mut places);
+        }
+        places
+    }
+
+    fn collect_id_places(
+        &self,
+        root: &Root,
+        argument: &InputValueDefinition,
+        path: &mut Vec<String>,
+        places: &mut Vec<(Vec<String>, String)>,
+    ) {
+        let name = argument.name.node.to_string();
+        path.push(name.clone());
+        let type_name = base(&argument.ty.node);
+        if matches!(argument.ty.node.base, BaseType::List(_)) {
+            path.push("0".to_owned());
+        }
+        match self.kind(type_name) {
+            _ if type_name == "ID" => places.push((path.clone(), id_prefix(&root.name, &name).to_owned())),
+            Some(TypeKind::InputObject(of)) if path.len() < 8 => {
+                for field in &of.fields {
+                    self.collect_id_places(root, &field.node, path, places);
+                }
+            }
+            _ => {}
+        }
+        if matches!(argument.ty.node.base, BaseType::List(_)) {
+            path.pop();
+        }
+        path.pop();
+    }
+
+    /// The document of a field with one of its ids replaced, at this path.
+    pub fn document_with(&self, root: &Root, ids: &Ids, path: &[String], id: &str) -> (String, Value) {
+        let (_, mut variables) = self.document(root, ids, 2, 2);
+        let map = variables.as_object_mut().expect("variables are an object");
+        // The argument itself may be optional: then the document does not have it yet.
+        let argument = (root.definition.arguments.iter()).find(|argument| argument.node.name.node == path[0]);
+        let argument = &argument.expect("the path begins with an argument").node;
+        if !map.contains_key(&path[0]) {
+            let empty = match (&argument.ty.node.base, path.len()) {
+                (BaseType::Named(_), 1) => Value::Null,
+                (BaseType::Named(_), _) => self.value_of(&root.name, &path[0], &argument.ty.node, ids),
+                (BaseType::List(_), _) => json!([null]),
+            };
+            map.insert(path[0].clone(), empty);
+        }
+        put(&mut variables, path, json!(id));
+        let mut declared = Vec::new();
+        let mut passed = Vec::new();
+        for name in variables.as_object().expect("an object").keys() {
+            let argument = (root.definition.arguments.iter()).find(|argument| argument.node.name.node == name.as_str());
+            declared.push(format!("${name}: {}", argument.expect("an argument").node.ty.node));
+            passed.push(format!("{name}: ${name}"));
+        }
+        let selection = self.selection(base(&root.definition.ty.node), 2, 2);
+        let document = format!(
+            "{} Walk({}) {{ {}({}){selection} }}",
+            root.operation,
+            declared.join(", "),
+            root.name,
+            passed.join(", ")
+        );
+        (document, variables)
+    }
+
+    /// Everything of a type that can be selected without arguments, lists with their size, `depth` objects deep.
+    pub fn selection(&self, type_name: &str, depth: usize, page: usize) -> String {
+        match self.kind(type_name) {
+            Some(TypeKind::Object(object)) => {
+                let fields: Vec<String> =
+                    object.fields.iter().filter_map(|field| self.selected(&field.node, depth, page)).collect();
+                if fields.is_empty() { " { __typename }".to_owned() } else { format!(" {{ {} }}", fields.join(" ")) }
+            }
+            Some(TypeKind::Interface(_) | TypeKind::Union(_)) => {
+                let members: Vec<String> = (self.types.values())
+                    .filter_map(|definition| match &definition.kind {
+                        TypeKind::Object(object) if object.implements.iter().any(|of| of.node == type_name) => {
+                            let name = definition.name.node.as_str();
+                            // Members of one interface may type a field differently: only the id is shared by all.
+                            Some(format!("... on {name} {{ __typename }}"))
+                        }
+                        _ => None,
+                    })
+                    .collect();
+                format!(" {{ id {} }}", members.join(" "))
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn selected(&self, field: &FieldDefinition, depth: usize, page: usize) -> Option<String> {
+        let name = field.name.node.as_str();
+        let type_name = base(&field.ty.node);
+        let arguments: Vec<&InputValueDefinition> = field.arguments.iter().map(|argument| &argument.node).collect();
+        if arguments.iter().any(|argument| !argument.ty.node.nullable && argument.default_value.is_none()) {
+            return None;
+        }
+        let is_leaf = !matches!(
+            self.kind(type_name),
+            Some(TypeKind::Object(_) | TypeKind::Interface(_) | TypeKind::Union(_))
+        );
+        let sized = arguments.iter().any(|argument| argument.name.node == "first");
+        let size = if sized { format!("(first: {page})") } else { String::new() };
+        match (is_leaf, depth) {
+            (true, _) => Some(format!("{name}{size}")),
+            (false, 0) => None,
+            (false, _) => {
+                // The wrappers of a page do not count as depth.
+                let inside = if ["PageInfo", "UserError"].contains(&type_name) || name == "nodes" || name == "edges" {
+                    depth
+                } else {
+                    depth - 1
+                };
+                // One way to the items is enough.
+                if name == "edges" {
+                    return None;
+                }
+                Some(format!("{name}{size}{}", self.selection(type_name, inside, page)))
+            }
+        }
+    }
+}
+
+fn put(into: &mut Value, path: &[String], value: Value) {
+    let Some((first, rest)) = path.split_first() else {
+        *into = value;
+        return;
+    };
+    if let Ok(index) = first.parse::<usize>() {
+        if !into.is_array() {
+            *into = json!([null]);
+        }
+        put(&mut into[index], rest, value);
+    } else {
+        if !into.is_object() {
+            *into = json!({});
+        }
+        put(&mut into[first.as_str()], rest, value);
+    }
+}
+
+fn id_prefix<'a>(field: &str, name: &str) -> &'a str {
+    let known = |table: &'a [(&str, &'a str)], key: &str| {
+        table.iter().find(|(known, _)| *known == key).map(|(_, prefix)| *prefix)
+    };
+    if name != "id" {
+        return known(ID_NAMES, name).unwrap_or_else(|| panic!("which kind of id is {name}? Say it in exceptions.rs"));
+    }
+    known(ID_OF_FIELD, field).unwrap_or_else(|| {
+        let kinds = [
+            ("apiKey", "key"),
+            ("member", "mbr"),
+            ("project", "prj"),
+            ("role", "rol"),
+            ("task", "tsk"),
+            ("workspace", "wsp"),
+        ];
+        let found = kinds.into_iter().find(|(kind, _)| field.starts_with(kind));
+        found.map(|(_, prefix)| prefix).unwrap_or_else(|| panic!("which kind of id does {field} take? Say it in exceptions.rs"))
+    })
+}
+
+fn text_for(name: &str) -> String {
+    match name {
+        "email" => "nobody@example.test".to_owned(),
+        "slug" => super::super::support::app::unique("walk"),
+        "confirm" => "wrong".to_owned(),
+        _ => format!("Demo {name}"),
+    }
+}
+
+/// The name of a type without list and non-null.
+pub fn base(ty: &Type) -> &str {
+    match &ty.base {
+        BaseType::Named(name) => name,
+        BaseType::List(item) => base(item),
+    }
+}
+
+/// The directive of this name, if the field has it.
+pub fn directive<'a>(root: &'a Root, name: &str) -> Option<&'a ConstDirective> {
+    root.definition.directives.iter().map(|directive| &directive.node).find(|directive| directive.name.node == name)
+}
