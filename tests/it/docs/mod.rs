@@ -4,8 +4,8 @@
 //! where Markdown is rendered:
 //!
 //! - ` ```graphql `: runs against the demo data, and a ` ```json ` block behind it is the answer (`…` stands for any text);
-//! - ` ```sql `: runs in a scratch database, in order, as the migration login or as `as=` says;
-//! - ` ```bash `: every line is a command that exists, with arguments it takes; with `run=` the blocks of one name are run;
+//! - ` ```bash `: every line is a command that exists, with arguments it takes;
+//! - ` ```bash ` and ` ```sql ` with `run=`: the blocks of one name are run in their order (see `sessions`);
 //! - ` ```rust path `: stands in that file, word for word;
 //! - ` ```toml `: is a settings file that is accepted;
 //! - ` ```text `: is not checked.
@@ -14,6 +14,8 @@ mod blocks;
 mod commands;
 mod generated;
 mod names;
+mod queries;
+mod sessions;
 
 #[test]
 fn every_block_is_of_a_kind_that_is_checked() {
