@@ -25,6 +25,18 @@ fn every_block_is_of_a_kind_that_is_checked() {
     }
 }
 
+/// SQL is run or is marked as text; JSON can be read.
+#[test]
+fn no_block_only_looks_like_one_that_is_checked() {
+    for block in blocks::all() {
+        assert!(block.language != "sql" || block.note("run").is_some(), "{block}: no test runs it");
+        if block.language == "json" {
+            let read = serde_json::from_str::<serde_json::Value>(&block.text);
+            assert!(read.is_ok(), "{block}: {read:?}");
+        }
+    }
+}
+
 #[test]
 fn the_readme_is_short() {
     let lines = blocks::document("README.md").text.lines().count();

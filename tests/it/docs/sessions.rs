@@ -98,11 +98,20 @@ impl Session {
     }
 }
 
-/// Whether each line is as wanted; blanks at the ends of lines and empty lines at the end do not count.
+/// Whether each line is as wanted; blanks at the ends of lines and empty lines at the end do not count. A line that is
+/// `…` alone stands for any lines.
 fn is_like(found: &str, wanted: &str) -> bool {
-    let lines = |text: &str| text.trim_end().lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
-    let (found, wanted) = (lines(found), lines(wanted));
-    found.len() == wanted.len() && found.iter().zip(&wanted).all(|(found, wanted)| fits(found, wanted))
+    fn lines(text: &str) -> Vec<&str> {
+        text.trim_end().lines().map(str::trim_end).collect()
+    }
+    fn agree(found: &[&str], wanted: &[&str]) -> bool {
+        match wanted.split_first() {
+            None => found.is_empty(),
+            Some((&"…", rest)) => (0..=found.len()).any(|from| agree(&found[from..], rest)),
+            Some((first, rest)) => found.split_first().is_some_and(|(line, after)| fits(line, first) && agree(after, rest)),
+        }
+    }
+    agree(&lines(found), &lines(wanted))
 }
 
 /// Whether a text is as wanted, where `…` stands for any text.
@@ -209,5 +218,5 @@ async fn healthy(database: &TestDatabase) {
 fn an_ellipsis_stands_for_any_text() {
     assert!(fits("abc", "abc") && fits("abc", "a…") && fits("abc", "…c") && fits("a1b2c", "a…b…c"));
     assert!(!fits("abc", "ab") && !fits("abc", "…b") && !fits("abc", "b…"));
-    assert!(is_like("a \nb\n\n", "a\n…\n") && !is_like("a\n", "a\nb\n"));
+    assert!(is_like("a \nb\n\n", "a\n…\n") && is_like("a\nb\nc\n", "…\nc\n") && !is_like("a\n", "a\nb\n"));
 }
