@@ -2,15 +2,37 @@
 
 use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
 
-use crate::domain::tasks::graphql::{TasksMutation, TasksQuery};
+use crate::domain::{
+    api_keys::graphql::{ApiKeysMutation, ApiKeysQuery},
+    audit::graphql::AuditQuery,
+    identity::graphql::IdentityMutation,
+    members::graphql::MembersQuery,
+    nodes::NodesQuery,
+    projects::graphql::{ProjectsMutation, ProjectsQuery},
+    roles::graphql::RolesQuery,
+    tasks::graphql::{TasksMutation, TasksQuery},
+    tenants::{graphql::TenantsQuery, viewer::ViewerQuery},
+    workspaces::graphql::{WorkspacesMutation, WorkspacesQuery},
+};
 
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(TasksQuery);
+pub struct Query(
+    ViewerQuery,
+    TenantsQuery,
+    WorkspacesQuery,
+    ProjectsQuery,
+    TasksQuery,
+    MembersQuery,
+    RolesQuery,
+    ApiKeysQuery,
+    AuditQuery,
+    NodesQuery,
+);
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-pub struct Mutation(TasksMutation);
+pub struct Mutation(IdentityMutation, WorkspacesMutation, ProjectsMutation, TasksMutation, ApiKeysMutation);
 
 /// The API.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;

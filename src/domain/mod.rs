@@ -14,6 +14,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod members;
 pub mod mutation;
+pub mod nodes;
 pub mod platform;
 pub mod projects;
 pub mod reading;

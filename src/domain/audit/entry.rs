@@ -2,32 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+use super::types::AuditOutcome as Outcome;
 use crate::{
     context::RequestContext,
     ids::{AuditLogId, Id, RequestId, WorkspaceId},
 };
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was done.
-    Success,
-    /// A right was missing.
-    Denied,
-    /// The input was refused.
-    Error,
-}
-
-impl Outcome {
-    /// As stored in `audit_logs.outcome`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Denied => "denied",
-            Self::Error => "error",
-        }
-    }
-}
 
 /// What something was done to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

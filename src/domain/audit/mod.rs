@@ -4,15 +4,20 @@
 //! login; an entry holds ids, never personal data or secrets. Refusals have no transaction to ride in, so they go
 //! through a bounded queue into a short one of their own after the answer; what overflows is counted.
 //!
-//! Start reading at [`Entry`], then [`refusals`].
+//! Start reading at [`Entry`] (what is written), then [`refusals`], then [`service`] (what is read).
 
 mod action;
 mod entry;
+pub mod graphql;
+pub mod loaders;
 pub mod refusals;
+pub mod service;
 pub mod store;
+pub mod types;
 
 pub use self::{
     action::Action,
-    entry::{Entry, Event, Outcome, Target},
+    entry::{Entry, Event, Target},
     refusals::RefusalQueue,
+    types::AuditOutcome as Outcome,
 };

@@ -8,12 +8,14 @@ use super::{
     types::{Project, ProjectChanges, ProjectDraft, ProjectFind, ProjectSort, ProjectState},
 };
 use crate::{
-    access::Permission::{ProjectsRead, ProjectsWrite, TasksRead, WorkspacesRead},
+    access::Permission::{MembersRead, ProjectsRead, ProjectsWrite, TasksRead, WorkspacesRead},
     connection,
     domain::{
         Error,
         audit::Action,
-        gql::{self, answer},
+        gql::{self, Ahead, answer},
+        members::{self, graphql::MemberNode},
+        reading::ReadScope,
         tasks::{
             self,
             graphql::{TaskConnection, TaskFilter, TaskOrder, task_connection, task_list},
@@ -85,6 +87,13 @@ impl ProjectNode {
     async fn workspace(&self, ctx: &Context<'_>) -> Option<Result<WorkspaceNode>> {
         let found = workspaces::service::find(&gql::scope(ctx), self.0.workspace_id).await;
         answer(found.map(|found| found.map(WorkspaceNode)))
+    }
+
+    /// The member who answers for it; null if nobody does, or if you may not see them.
+    #[graphql(directive = requires_scopes::apply(MembersRead))]
+    async fn owner(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+        let owner = self.0.owner_member_id?;
+        answer(members::service::find(&gql::scope(ctx), owner).await.map(|found| found.map(MemberNode)))
     }
 
     /// Its tasks, newest first unless ordered otherwise.
@@ -172,6 +181,22 @@ pub fn project_connection(page: Page<Project>) -> ProjectConnection {
     ProjectConnection(page.map(ProjectNode, |node| &node.0))
 }
 
+/// Loads what the field that gives these projects selects of them, in one flight.
+pub async fn look_ahead(ctx: &Context<'_>, scope: &ReadScope, projects: &[Project]) {
+    let workspaces = async {
+        if gql::selects_of_nodes(ctx, &["workspace"]) {
+            scope.look_ahead::<WorkspaceById>(gql::keys(projects.iter().map(|row| row.workspace_id))).await;
+        }
+    };
+    let owners = async {
+        if gql::selects_of_nodes(ctx, &["owner"]) {
+            let ids = gql::keys(projects.iter().filter_map(|row| row.owner_member_id));
+            members::graphql::look_ahead(scope, ids, &Ahead::items(ctx).field("owner")).await;
+        }
+    };
+    futures::join!(workspaces, owners);
+}
+
 /// Reads of projects.
 #[derive(Default)]
 pub struct ProjectsQuery;
@@ -210,9 +235,7 @@ impl ProjectsQuery {
             let list = project_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);
             let page = service::list(gql::services(ctx), &scope, list).await?;
-            if gql::selects_of_nodes(ctx, &["workspace"]) {
-                scope.look_ahead::<WorkspaceById>(gql::keys(page.items.iter().map(|row| row.workspace_id))).await;
-            }
+            look_ahead(ctx, &scope, &page.items).await;
             Ok(Some(project_connection(page)))
         };
         answer(page.await)

@@ -8,12 +8,13 @@ use super::{
     types::{Grant, Role, RoleLevel, RoleSort},
 };
 use crate::{
-    access::{self, Permission, Permission::RolesRead, PermissionSet, RolePolicy},
+    access::{self, Permission, Permission::{RolesRead, WorkspacesRead}, PermissionSet, RolePolicy},
     connection,
     domain::{
         Error,
         gql::{self, Ahead, answer},
         reading::ReadScope,
+        workspaces::{self, graphql::WorkspaceNode, loaders::WorkspaceById},
     },
     graphql::{
         PageArgs,
@@ -113,9 +114,16 @@ impl RoleGrantNode {
         answer(found.await)
     }
 
-    /// The workspace it was given on, where it holds with all descendants; null means the whole tenant.
-    async fn workspace_id(&self) -> Option<ID> {
-        self.0.workspace_id.map(ID::from)
+    /// Whether it holds in the whole tenant.
+    async fn is_tenant_wide(&self) -> bool {
+        self.0.workspace_id.is_none()
+    }
+
+    /// The workspace it was given on, where it holds with all descendants; null if it holds in the whole tenant.
+    #[graphql(directive = requires_scopes::apply(WorkspacesRead))]
+    async fn workspace(&self, ctx: &Context<'_>) -> Option<Result<WorkspaceNode>> {
+        let workspace = self.0.workspace_id?;
+        answer(workspaces::service::find(&gql::scope(ctx), workspace).await.map(|found| found.map(WorkspaceNode)))
     }
 
     /// When it ends; null means never.
@@ -144,20 +152,21 @@ pub async fn look_ahead_grants(scope: &ReadScope, members: Vec<MemberId>, select
         return;
     }
     scope.look_ahead::<GrantsOfMember>(members.clone()).await;
-    let role = selected.field("role");
-    if !role.exists() {
-        return;
-    }
-    let mut roles = Vec::new();
+    let (role, workspace) = (selected.field("role"), selected.field("workspace"));
+    let (mut roles, mut workspaces) = (Vec::new(), Vec::new());
     for member in members {
         if let Ok(Some(grants)) = scope.load::<GrantsOfMember>(member).await {
-            roles.extend(grants.iter().map(|grant| grant.role_id));
+            roles.extend(grants.iter().filter(|_| role.exists()).map(|grant| grant.role_id));
+            workspaces.extend(grants.iter().filter(|_| workspace.exists()).filter_map(|grant| grant.workspace_id));
         }
     }
-    roles.sort_unstable();
-    roles.dedup();
+    let (roles, workspaces) = (gql::keys(roles.into_iter()), gql::keys(workspaces.into_iter()));
     let policies = if selects_policy(&role) { roles.clone() } else { Vec::new() };
-    futures::join!(scope.look_ahead::<RoleById>(roles), scope.look_ahead::<PolicyOfRole>(policies));
+    futures::join!(
+        scope.look_ahead::<RoleById>(roles),
+        scope.look_ahead::<PolicyOfRole>(policies),
+        scope.look_ahead::<WorkspaceById>(workspaces)
+    );
 }
 
 fn selects_policy(role: &Ahead<'_>) -> bool {

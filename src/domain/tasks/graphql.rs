@@ -12,7 +12,8 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, answer},
+        gql::{self, Ahead, answer},
+        members::{self, graphql::MemberNode},
         projects::{self, graphql::ProjectNode, loaders::ProjectById},
         reading::ReadScope,
         workspaces::{self, graphql::WorkspaceNode, loaders::WorkspaceById},
@@ -98,6 +99,13 @@ impl TaskNode {
     async fn workspace(&self, ctx: &Context<'_>) -> Option<Result<WorkspaceNode>> {
         let found = workspaces::service::find(&gql::scope(ctx), self.0.workspace_id).await;
         answer(found.map(|found| found.map(WorkspaceNode)))
+    }
+
+    /// The member who works on it; null if nobody does, or if you may not see them.
+    #[graphql(directive = requires_scopes::apply(MembersRead))]
+    async fn assignee(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+        let assignee = self.0.assignee_member_id?;
+        answer(members::service::find(&gql::scope(ctx), assignee).await.map(|found| found.map(MemberNode)))
     }
 }
 
@@ -187,7 +195,13 @@ pub async fn look_ahead(ctx: &Context<'_>, scope: &ReadScope, tasks: &[Task]) {
             scope.look_ahead::<WorkspaceById>(gql::keys(tasks.iter().map(|task| task.workspace_id))).await;
         }
     };
-    futures::join!(projects, workspaces);
+    let assignees = async {
+        if gql::selects_of_nodes(ctx, &["assignee"]) {
+            let ids = gql::keys(tasks.iter().filter_map(|task| task.assignee_member_id));
+            members::graphql::look_ahead(scope, ids, &Ahead::items(ctx).field("assignee")).await;
+        }
+    };
+    futures::join!(projects, workspaces, assignees);
 }
 
 /// Reads of tasks.

@@ -4,17 +4,18 @@ use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Resu
 
 use super::{
     service::{self, WorkspaceList},
-    types::{Visibility, Workspace, WorkspaceChanges, WorkspaceDraft, WorkspaceFind, WorkspaceSort},
+    types::{Visibility, Workspace, WorkspaceChanges, WorkspaceDraft, WorkspaceFind, WorkspaceMember, WorkspaceSort},
 };
 use crate::{
     access::Permission::{
-        ProjectsRead, TasksRead, WorkspacesArchive, WorkspacesCreate, WorkspacesRead, WorkspacesUpdate,
+        MembersRead, ProjectsRead, TasksRead, WorkspacesArchive, WorkspacesCreate, WorkspacesRead, WorkspacesUpdate,
     },
     connection,
     domain::{
         Error,
         audit::Action,
-        gql::{self, answer},
+        gql::{self, Ahead, answer},
+        members::{self, graphql::MemberNode},
         projects::{
             self,
             graphql::{ProjectConnection, ProjectFilter, ProjectOrder, project_connection, project_list},
@@ -160,6 +161,28 @@ impl WorkspaceNode {
         answer(page.await)
     }
 
+    /// The members who belong to it, in the order in which they were added.
+    #[graphql(directive = requires_scopes::apply(MembersRead), directive = list_size::apply(PAGED))]
+    async fn members(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "So many from the start, 1 to 100; 25 if nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Option<Result<WorkspaceMemberConnection>> {
+        let page = async {
+            let (scope, asked) = (gql::scope(ctx), PageArgs { first, after, last, before }.check()?);
+            let page = service::list_members(gql::services(ctx), &scope, self.0.id, asked).await?;
+            if gql::selects_of_nodes(ctx, &["member"]) {
+                let ids = gql::keys(page.items.iter().map(|row| row.member_id));
+                members::graphql::look_ahead(&scope, ids, &Ahead::items(ctx).field("member")).await;
+            }
+            Ok(Some(WorkspaceMemberConnection(page.map(WorkspaceMemberNode, |node| &node.0))))
+        };
+        answer(page.await)
+    }
+
     /// The tasks of its projects, newest first unless ordered otherwise.
     #[graphql(directive = requires_scopes::apply(TasksRead), directive = list_size::apply(PAGED))]
     #[expect(clippy::too_many_arguments, reason = "the arguments of a connection")]
@@ -185,6 +208,34 @@ impl WorkspaceNode {
         answer(page.await)
     }
 }
+
+/// A member's place in a workspace.
+pub struct WorkspaceMemberNode(WorkspaceMember);
+
+/// A member's place in a workspace.
+#[Object(
+    name = "WorkspaceMember",
+    directive = requires_scopes::apply(MembersRead),
+    directive = tenant_scoped::apply()
+)]
+impl WorkspaceMemberNode {
+    /// Its id.
+    async fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// The member; null if you may not see them.
+    async fn member(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+        answer(members::service::find(&gql::scope(ctx), self.0.member_id).await.map(|found| found.map(MemberNode)))
+    }
+
+    /// Since when.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+}
+
+connection!(WorkspaceMemberConnection, WorkspaceMemberEdge, WorkspaceMemberNode, "A page of the members of a workspace.");
 
 connection!(WorkspaceConnection, WorkspaceEdge, WorkspaceNode, "A page of workspaces.");
 
