@@ -20,7 +20,9 @@ use url::Url;
 pub use load::{ConfigError, Inputs, Origin, load};
 pub use values::{DEMO_KEY_PREFIX, Key32, KeyError, Keys, postgres_url};
 
-use values::{domain, http_url, key, key_environment, log_filter, network, one_of, origin, socket_address, true_or_false, within};
+use values::{
+    domain, http_url, key, key_environment, log_filter, network, one_of, origin, socket_address, true_or_false, within,
+};
 
 /// Networks in CIDR notation.
 pub type Networks = Vec<IpNetwork>;

@@ -188,7 +188,7 @@ COMMENT ON FUNCTION app.session_state(uuid) IS 'Whether a session still stands.'
 
 CREATE FUNCTION app.refresh_rotate(p_old_hash bytea, p_new_id uuid, p_new_hash bytea, p_now timestamptz,
                                    p_new_expires_at timestamptz, p_new_idle_expires_at timestamptz)
-    RETURNS TABLE (outcome text, session_id uuid, user_id uuid)
+    RETURNS TABLE (outcome text, session_id uuid, user_id uuid, expires_at timestamptz)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -199,7 +199,7 @@ DECLARE
 BEGIN
     SELECT r.* INTO token FROM refresh_tokens r WHERE r.token_hash = p_old_hash FOR UPDATE;
     IF NOT FOUND THEN
-        RETURN QUERY SELECT 'unknown', NULL::uuid, NULL::uuid;
+        RETURN QUERY SELECT 'unknown', NULL::uuid, NULL::uuid, NULL::timestamptz;
         RETURN;
     END IF;
     SELECT s.* INTO STRICT session FROM sessions s WHERE s.id = token.session_id FOR UPDATE;
@@ -208,24 +208,24 @@ BEGIN
         -- Somebody holds a token that was already exchanged. Thief or owner: neither gets in again.
         UPDATE sessions s SET revoked_at = p_now, revoked_reason = 'refresh_token_reused', updated_at = p_now
         WHERE s.id = session.id AND s.revoked_at IS NULL;
-        RETURN QUERY SELECT 'reused', session.id, session.user_id;
+        RETURN QUERY SELECT 'reused', session.id, session.user_id, NULL::timestamptz;
     ELSIF session.revoked_at IS NOT NULL
           OR NOT EXISTS (SELECT FROM users u WHERE u.id = session.user_id AND u.status = 'active') THEN
-        RETURN QUERY SELECT 'revoked', session.id, session.user_id;
+        RETURN QUERY SELECT 'revoked', session.id, session.user_id, NULL::timestamptz;
     ELSIF token.expires_at <= p_now OR session.expires_at <= p_now OR session.idle_expires_at <= p_now THEN
-        RETURN QUERY SELECT 'expired', session.id, session.user_id;
+        RETURN QUERY SELECT 'expired', session.id, session.user_id, NULL::timestamptz;
     ELSE
         INSERT INTO refresh_tokens (id, session_id, token_hash, expires_at, created_at)
         VALUES (p_new_id, session.id, p_new_hash, least(p_new_expires_at, session.expires_at), p_now);
         UPDATE refresh_tokens r SET used_at = p_now, rotated_to = p_new_id WHERE r.id = token.id;
         UPDATE sessions s SET idle_expires_at = least(p_new_idle_expires_at, s.expires_at), last_used_at = p_now, updated_at = p_now
         WHERE s.id = session.id;
-        RETURN QUERY SELECT 'rotated', session.id, session.user_id;
+        RETURN QUERY SELECT 'rotated', session.id, session.user_id, least(p_new_expires_at, session.expires_at);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION app.refresh_rotate(bytea, uuid, bytea, timestamptz, timestamptz, timestamptz) IS
-    'Exchanges a refresh token: rotated, reused (the session is revoked), unknown, expired or revoked. Commit in every case.';
+    'Exchanges a refresh token: rotated (with the end of the new one), reused (the session is revoked), unknown, expired or revoked. Commit in every case.';
 
 CREATE FUNCTION app.session_revoke(p_session_id uuid, p_reason text, p_now timestamptz) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER

@@ -97,7 +97,7 @@ pub async fn load(services: &Services, password: impl Fn() -> SecretString) -> R
         let made = tenant_create(services, LABEL, new).await?;
         let tenant = tenant_named(services, cast.slug).await?;
         demo.tenants.push((cast.slug.to_owned(), made.tenant));
-        fill(services, &mut demo, cast, &tenant, made.owner, owner, &password).await?;
+        fill(services, &mut demo, cast, &tenant, made.owner, &password).await?;
     }
     Ok(demo)
 }
@@ -124,7 +124,6 @@ async fn fill(
     cast: &Cast,
     tenant: &Tenant,
     owner: MemberId,
-    owner_user: UserId,
     password: &impl Fn() -> SecretString,
 ) -> Result<(), Error> {
     let ctx = operator(services, LABEL, Some(tenant.clone()));
@@ -152,7 +151,7 @@ async fn fill(
             now(tasks::service::import(services, &again(&ctx), project.id, rows).await?)?;
         }
     }
-    let draft = api_keys::types::KeyDraft {
+    let draft = api_keys::types::ApiKeyDraft {
         name: "Demo integration".to_owned(),
         scopes: vec![
             Permission::TenantRead,
@@ -162,11 +161,12 @@ async fn fill(
             Permission::TasksWrite,
             Permission::MembersRead,
         ],
-        ..api_keys::types::KeyDraft::default()
+        owner: Some(owner),
+        ..api_keys::types::ApiKeyDraft::default()
     };
-    let secret =
-        crate::domain::platform::service::key_create(services, LABEL, tenant.clone(), owner_user, draft).await?;
-    demo.api_keys.push((cast.slug.to_owned(), "Demo integration".to_owned(), secret));
+    let issued = now(api_keys::service::create(services, &again(&ctx), draft).await?)?;
+    let secret = issued.secret.ok_or_else(|| Error::Broken("a new key has no secret".to_owned()))?;
+    demo.api_keys.push((cast.slug.to_owned(), issued.key.name, secret));
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use tenantry::{
     config::{DatabaseUrls, Settings},
     domain::{
         Error, Services, api_keys, identity,
+        mutation::Written,
         platform::{service, types::NewTenant},
     },
 };
@@ -230,10 +231,20 @@ pub fn key(command: KeyCommand) -> Result<ExitCode> {
     with_services(&connection, async |services| {
         let user = service::user_with_email(services, &label(), &norm(&owner)?).await.map_err(told)?;
         let tenant = service::tenant_named(services, &tenant).await.map_err(told)?;
-        let draft = api_keys::types::KeyDraft { name, scopes, expires_at, ..api_keys::types::KeyDraft::default() };
-        let issued =
-            service::key_create(services, &label(), tenant, user, draft).await.map_err(told)?;
-        println!("{}", issued.expose_secret());
+        let owner = service::member_of(services, &label(), tenant.clone(), user).await.map_err(told)?;
+        let draft = api_keys::types::ApiKeyDraft {
+            name,
+            scopes,
+            expires_at,
+            owner: Some(owner),
+            ..api_keys::types::ApiKeyDraft::default()
+        };
+        let ctx = service::operator(services, &label(), Some(tenant));
+        let Written::Now(issued) = api_keys::service::create(services, &ctx, draft).await.map_err(told)? else {
+            bail!("a command is never a repetition");
+        };
+        let secret = issued.secret.context("a new key has a secret")?;
+        println!("{}", secret.expose_secret());
         Ok(())
     })?;
     Ok(ExitCode::SUCCESS)

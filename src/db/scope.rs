@@ -63,9 +63,6 @@ impl<'t, Q> Scoped<'t, Q> {
         Self { core: tx.core(), tenant: Some(tx.tenant()), query }
     }
 
-    pub(super) fn unfiltered(core: &'t Core, query: Q) -> Self {
-        Self { core, tenant: None, query }
-    }
 
     /// Passes the statement itself to `change`; for what diesel keeps behind private types, such as `returning`.
     pub fn with<R>(self, change: impl FnOnce(Q) -> R) -> Scoped<'t, R> {

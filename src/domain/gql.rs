@@ -60,7 +60,7 @@ pub async fn payload<T: Effect, P>(
         Ok(Written::Now(effect)) => Ok(Some(effect)),
         Ok(Written::Replayed(key)) => again(key).await,
         Err(Error::Rejected(problems)) => {
-            return Some(Ok(make(None, problems.into_iter().map(user_error).collect())));
+            return Some(Ok(make(None, user_errors(problems))));
         }
         Err(error) => Err(error),
     };
@@ -119,6 +119,11 @@ pub enum OrderDirection {
     Asc,
     /// Largest, latest or last first.
     Desc,
+}
+
+/// The caller's mistakes in the form of the API.
+pub fn user_errors(problems: Vec<Problem>) -> Vec<UserError> {
+    problems.into_iter().map(user_error).collect()
 }
 
 fn user_error(problem: Problem) -> UserError {

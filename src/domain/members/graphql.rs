@@ -3,7 +3,7 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 
 use super::{
-    loaders::UserById,
+    loaders::{MemberById, UserById},
     service::{self, MemberList},
     types::{Member, MemberFind, MemberStatus, User},
 };
@@ -26,6 +26,7 @@ use crate::{
         ids::parse,
         scalars::DateTime,
     },
+    ids::MemberId,
 };
 
 /// A person, across tenants. Shown to themselves, and to those who see them as a member.

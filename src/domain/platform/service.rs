@@ -60,6 +60,19 @@ pub async fn user_with_email(services: &Services, label: &str, email_norm: &str)
     found.ok_or_else(|| Problem::new(UserErrorCode::NotFound, "email", message).into())
 }
 
+/// The active member that this person is in the tenant.
+///
+/// # Errors
+/// `NOT_FOUND`; [`Error::Db`].
+pub async fn member_of(services: &Services, label: &str, tenant: Tenant, user: UserId) -> Result<MemberId, Error> {
+    let ctx = operator(services, label, Some(tenant));
+    let tx = services.db.begin_as_operator(&ctx.scope()?).await?;
+    let found = store::find_member(&tx, user).await?;
+    tx.commit().await?;
+    let message = "The person is no active member of this tenant.";
+    found.ok_or_else(|| Problem::new(UserErrorCode::NotFound, "owner", message).into())
+}
+
 /// Creates a complete tenant with its first owner; all or nothing, with an entry in its audit log.
 ///
 /// # Errors

@@ -123,6 +123,16 @@ pub(super) async fn roles_by_key(tx: &WriteTx, keys: &[String]) -> Result<Vec<(S
         .await
 }
 
+/// The active member that this person is. One statement.
+pub(super) async fn find_member(tx: &WriteTx, user: UserId) -> Result<Option<MemberId>, DbError> {
+    members::in_tenant(tx)
+        .filter(members::user_id.eq(user))
+        .filter(members::status.eq("active"))
+        .select(members::id)
+        .first()
+        .await
+}
+
 /// Makes a person a member. One statement.
 pub(super) async fn insert_member(tx: &WriteTx, id: MemberId, user: UserId, now: DateTime<Utc>) -> Result<(), DbError> {
     let row = (

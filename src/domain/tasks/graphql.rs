@@ -7,7 +7,7 @@ use super::{
     types::{Task, TaskChanges, TaskDraft, TaskFind, TaskSort, TaskState},
 };
 use crate::{
-    access::Permission::{ProjectsRead, TasksDelete, TasksRead, TasksWrite, WorkspacesRead},
+    access::Permission::{MembersRead, ProjectsRead, TasksDelete, TasksRead, TasksWrite, WorkspacesRead},
     connection,
     domain::{
         Error,

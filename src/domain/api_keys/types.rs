@@ -1,0 +1,288 @@
+//! API keys and what is true of them.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use ipnetwork::IpNetwork;
+use secrecy::SecretString;
+
+use crate::{
+    access::{Permission, PermissionSet},
+    domain::{Problem, mutation::Effect},
+    graphql::codes::UserErrorCode,
+    ids::{ApiKeyId, MemberId, WorkspaceId},
+};
+
+/// Longest name, in characters. The table has the same CHECK.
+pub const MAX_NAME_CHARS: usize = 120;
+/// Longest reason of a revocation, in characters. The table has the same CHECK.
+pub const MAX_REASON_CHARS: usize = 120;
+/// Most networks of one key. The table has the same CHECK.
+pub const MAX_NETWORKS: usize = 50;
+/// How long a replaced key keeps working if nothing is said: a day.
+pub const DEFAULT_OVERLAP_SECONDS: i32 = 86_400;
+/// How long it can keep working: seven days.
+pub const MAX_OVERLAP_SECONDS: i32 = 7 * 86_400;
+
+/// An API key, without its secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// What people call it.
+    pub name: String,
+    /// What it begins with: `tnk_live`.
+    pub prefix: String,
+    /// Its last four characters.
+    pub hint: String,
+    /// On whose behalf it acts.
+    pub owner: MemberId,
+    /// The workspace it is restricted to; `None` is the whole tenant.
+    pub workspace: Option<WorkspaceId>,
+    /// What it was issued for, in the order of the catalogue.
+    pub scopes: Vec<Permission>,
+    /// From where it may be used; empty means from anywhere.
+    pub allowed_networks: Vec<IpNetwork>,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was last used, to about a minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// Why it was revoked.
+    pub revoked_reason: Option<String>,
+    /// The key that it replaces.
+    pub rotated_from: Option<ApiKeyId>,
+    /// Another key replaces it and is the only one from then on.
+    pub overlap_until: Option<DateTime<Utc>>,
+    /// Grows with every change.
+    pub version: i32,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl ApiKey {
+    /// When it ends by itself.
+    pub fn ends_at(&self) -> Option<DateTime<Utc>> {
+        [self.expires_at, self.overlap_until].into_iter().flatten().min()
+    }
+
+    /// Whether it can be used now, as far as the key itself says.
+    pub fn is_active(&self, now: DateTime<Utc>) -> bool {
+        self.revoked_at.is_none() && self.ends_at().is_none_or(|end| now < end)
+    }
+}
+
+impl Effect for ApiKey {
+    type Key = ApiKeyId;
+    fn key(&self) -> ApiKeyId {
+        self.id
+    }
+}
+
+/// A key just made, with the secret to show once; a replay has none.
+#[derive(Debug)]
+pub struct Issued {
+    /// The key.
+    pub key: ApiKey,
+    /// The whole key.
+    pub secret: Option<SecretString>,
+}
+
+impl Effect for Issued {
+    type Key = ApiKeyId;
+    fn key(&self) -> ApiKeyId {
+        self.key.id
+    }
+}
+
+/// What somebody says about a new key.
+#[derive(Clone, Debug, Default)]
+pub struct ApiKeyDraft {
+    /// What people call it.
+    pub name: String,
+    /// What it is for.
+    pub scopes: Vec<Permission>,
+    /// The workspace to restrict it to.
+    pub workspace: Option<WorkspaceId>,
+    /// When it ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// From where it may be used: networks or addresses.
+    pub allowed_cidrs: Vec<String>,
+    /// On whose behalf it acts; only operators say so, everybody else makes keys of their own.
+    pub owner: Option<MemberId>,
+}
+
+/// A draft whose input is good.
+#[derive(Clone, Debug)]
+pub struct CheckedDraft {
+    pub(super) name: String,
+    pub(super) scopes: PermissionSet,
+    pub(super) workspace: Option<WorkspaceId>,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+    pub(super) allowed_networks: Vec<IpNetwork>,
+    pub(super) owner: Option<MemberId>,
+}
+
+impl ApiKeyDraft {
+    /// The draft with its texts read.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn check(self, now: DateTime<Utc>) -> Result<CheckedDraft, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let name = self.name.trim().to_owned();
+        match name.chars().count() {
+            0 => problems.push(Problem::new(UserErrorCode::Required, "input.name", "Give the key a name.")),
+            count if count > MAX_NAME_CHARS => {
+                let message = format!("A name has at most {MAX_NAME_CHARS} characters.");
+                problems.push(
+                    Problem::new(UserErrorCode::TooLong, "input.name", message)
+                        .params(serde_json::json!({ "max": MAX_NAME_CHARS })),
+                );
+            }
+            _ => {}
+        }
+        let scopes: PermissionSet = self.scopes.iter().copied().collect();
+        problems.extend(scopes_problem(scopes, self.workspace));
+        if self.expires_at.is_some_and(|end| end <= now) {
+            let message = "A key ends in the future.";
+            problems.push(
+                Problem::new(UserErrorCode::OutOfRange, "input.expiresAt", message)
+                    .params(serde_json::json!({ "min": now })),
+            );
+        }
+        let mut allowed_networks = Vec::with_capacity(self.allowed_cidrs.len().min(MAX_NETWORKS));
+        if self.allowed_cidrs.len() > MAX_NETWORKS {
+            let message = format!("A key has at most {MAX_NETWORKS} networks.");
+            problems.push(
+                Problem::new(UserErrorCode::TooLong, "input.allowedCidrs", message)
+                    .params(serde_json::json!({ "max": MAX_NETWORKS })),
+            );
+        } else {
+            for (index, text) in self.allowed_cidrs.iter().enumerate() {
+                match network(text) {
+                    Ok(network) => allowed_networks.push(network),
+                    Err(message) => problems.push(Problem::new(
+                        UserErrorCode::Invalid,
+                        &format!("input.allowedCidrs.{index}"),
+                        message,
+                    )),
+                }
+            }
+        }
+        let (workspace, expires_at, owner) = (self.workspace, self.expires_at, self.owner);
+        match problems.is_empty() {
+            true => Ok(CheckedDraft { name, scopes, workspace, expires_at, allowed_networks, owner }),
+            false => Err(problems),
+        }
+    }
+}
+
+fn scopes_problem(scopes: PermissionSet, workspace: Option<WorkspaceId>) -> Option<Problem> {
+    let path = "input.scopes";
+    if scopes.is_empty() {
+        return Some(Problem::new(UserErrorCode::Required, path, "Give the key at least one scope."));
+    }
+    let allowed = match workspace {
+        None => PermissionSet::TENANT,
+        Some(_) => PermissionSet::WORKSPACE,
+    };
+    let refused = scopes.minus(allowed);
+    if refused.is_empty() {
+        return None;
+    }
+    let platform = refused.intersection(PermissionSet::PLATFORM);
+    let message = match platform.is_empty() {
+        true => "These scopes concern the whole tenant, so a key of a workspace cannot have them.",
+        false => "These scopes are for operators of the installation; no key can have them.",
+    };
+    Some(Problem::new(UserErrorCode::Invalid, path, message).params(serde_json::json!({ "refused": refused })))
+}
+
+/// A network like `10.0.0.0/8`, or an address as a network of one.
+fn network(text: &str) -> Result<IpNetwork, String> {
+    let text = text.trim();
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    let expected = "That is no network like 10.0.0.0/8 and no address.";
+    let network: IpNetwork = match text.contains('/') {
+        true => text.parse().map_err(|_| expected)?,
+        false => return Err(expected.to_owned()),
+    };
+    let whole = IpNetwork::new(network.network(), network.prefix()).map_err(|_| expected)?;
+    match whole == network {
+        true => Ok(network),
+        // Either of two things may be meant, and one of them is much larger.
+        false => Err(format!("The address lies inside the network {whole}: write that, or the address alone.")),
+    }
+}
+
+/// Which keys a list holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct ApiKeyFind {
+    /// Those that can be used now, or those that cannot.
+    pub is_active: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_000_000, 0).expect("a time")
+    }
+
+    fn draft() -> ApiKeyDraft {
+        ApiKeyDraft { name: "Deploys".to_owned(), scopes: vec![Permission::TasksRead], ..ApiKeyDraft::default() }
+    }
+
+    fn problems(draft: ApiKeyDraft) -> Vec<(String, String)> {
+        let problems = draft.check(now()).expect_err("problems");
+        problems.into_iter().map(|problem| (problem.path.join("."), problem.code)).collect()
+    }
+
+    fn one(path: &str, code: &str) -> Vec<(String, String)> {
+        vec![(path.to_owned(), code.to_owned())]
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        assert!(draft().check(now()).is_ok());
+        assert_eq!(problems(ApiKeyDraft { name: "  ".to_owned(), ..draft() }), one("input.name", "REQUIRED"));
+        assert_eq!(problems(ApiKeyDraft { name: "x".repeat(121), ..draft() }), one("input.name", "TOO_LONG"));
+        assert_eq!(problems(ApiKeyDraft { scopes: Vec::new(), ..draft() }), one("input.scopes", "REQUIRED"));
+        let platform = vec![Permission::PlatformTenantsRead];
+        assert_eq!(problems(ApiKeyDraft { scopes: platform, ..draft() }), one("input.scopes", "INVALID"));
+        assert_eq!(
+            problems(ApiKeyDraft { expires_at: Some(now()), ..draft() }),
+            one("input.expiresAt", "OUT_OF_RANGE")
+        );
+        let cidrs = ["10.0.0.0/8", "10.0.0.1/8", "house"].map(str::to_owned).to_vec();
+        let found = problems(ApiKeyDraft { allowed_cidrs: cidrs, ..draft() });
+        assert_eq!(found, [one("input.allowedCidrs.1", "INVALID"), one("input.allowedCidrs.2", "INVALID")].concat());
+    }
+
+    #[test]
+    fn a_key_of_a_workspace_has_no_scope_of_the_tenant() {
+        let workspace = Some(WorkspaceId::new(now()));
+        let scopes = vec![Permission::TasksRead, Permission::BillingRead];
+        assert_eq!(
+            problems(ApiKeyDraft { scopes: scopes.clone(), workspace, ..draft() }),
+            one("input.scopes", "INVALID")
+        );
+        assert!(ApiKeyDraft { scopes, ..draft() }.check(now()).is_ok());
+    }
+
+    #[test]
+    fn networks_are_whole() {
+        assert_eq!(network(" 192.0.2.7 ").expect("an address").to_string(), "192.0.2.7/32");
+        assert_eq!(network("2001:db8::/32").expect("a network").to_string(), "2001:db8::/32");
+        for wrong in ["192.0.2.7/24", "192.0.2.0/33", "", "/", "192.0.2.0/"] {
+            assert!(network(wrong).is_err(), "{wrong}");
+        }
+    }
+}
