@@ -15,7 +15,7 @@ pub fn commands(block: &Block) -> Vec<Vec<String>> {
         let mut words: Vec<String> = Vec::new();
         for word in split(line) {
             match word.as_str() {
-                "|" | "&&" | ";" | "&" => commands.push(std::mem::take(&mut words)),
+                "|" | "||" | "&&" | ";" | "&" => commands.push(std::mem::take(&mut words)),
                 _ => words.push(word),
             }
         }
@@ -50,7 +50,7 @@ fn split(line: &str) -> Vec<String> {
 
 /// What shells do themselves, and programs that only the blocks which are run may use.
 const SHELL: &[&str] = &["export", "set", ".", "cd", "umask", "chmod", "read"];
-const ONLY_RUN: &[&str] = &["psql", "createdb", "printf", "pg_dump", "pg_restore"];
+const ONLY_RUN: &[&str] = &["psql", "createdb", "printf", "echo", "pg_dump", "pg_restore"];
 
 #[test]
 fn every_command_exists_and_takes_its_arguments() {
@@ -91,7 +91,8 @@ fn script(program: &str, args: &[&str]) -> Result<(), String> {
         return Err("is not an executable file".to_owned());
     }
     if program == "bin/test" {
-        let known = Command::new(&file).arg("--list").stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+        let known =
+            Command::new(&file).arg("--list").stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
         let known = String::from_utf8_lossy(&known.stdout).into_owned();
         return match args.iter().find(|arg| **arg != "--list" && !known.lines().any(|name| name == **arg)) {
             Some(arg) => Err(format!("has no check {arg}")),
@@ -142,6 +143,7 @@ fn cargo(args: &[&str]) -> Result<(), String> {
 fn a_line_is_split_as_a_shell_does() {
     let text = "A=1 tenantry migrate \\\n  up # now\ncurl -d '{\"a\": \"b c\"}' \"x y\" | psql\n".to_owned();
     let block = Block { path: String::new(), line: 1, language: "bash".to_owned(), notes: Vec::new(), text };
-    let expected: [&[&str]; 3] = [&["A=1", "tenantry", "migrate", "up"], &["curl", "-d", "{\"a\": \"b c\"}", "x y"], &["psql"]];
+    let expected: [&[&str]; 3] =
+        [&["A=1", "tenantry", "migrate", "up"], &["curl", "-d", "{\"a\": \"b c\"}", "x y"], &["psql"]];
     assert_eq!(commands(&block), expected);
 }

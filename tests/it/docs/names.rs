@@ -36,7 +36,10 @@ fn spans(document: &Document) -> Vec<(usize, String)> {
 /// The anchor of a heading, as code hosts make it.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
-    text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).map(|c| if c == ' ' { '-' } else { c }).collect()
+    text.chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
 }
 
 #[test]
@@ -109,7 +112,8 @@ fn every_function_of_the_database_exists() {
     for document in documents() {
         for (line, span) in spans(&document) {
             let Some(name) = span.strip_prefix("app.") else { continue };
-            let name: String = name.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_' || c.is_ascii_digit()).collect();
+            let name: String =
+                name.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_' || c.is_ascii_digit()).collect();
             let name = format!("app.{name}");
             let known = made.contains(&name) || settings.contains(&name.as_str());
             assert!(known || name == "app.", "{}:{line}: {span}", document.path);

@@ -127,9 +127,10 @@ async fn every_query_is_answered_as_it_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_curl_line_works() {
     let demo = start().await;
-    let lines = documents().into_iter().flat_map(|document| blocks(&document)).filter(|block| {
-        block.language == "bash" && block.note("run").is_none() && block.text.contains("curl ")
-    });
+    let lines = documents()
+        .into_iter()
+        .flat_map(|document| blocks(&document))
+        .filter(|block| block.language == "bash" && block.note("run").is_none() && block.text.contains("curl "));
     for block in lines {
         // What runs already is not started again.
         let script = block.text.replace("http://127.0.0.1:8080", &demo.app.url);

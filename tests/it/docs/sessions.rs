@@ -108,7 +108,9 @@ fn is_like(found: &str, wanted: &str) -> bool {
         match wanted.split_first() {
             None => found.is_empty(),
             Some((&"…", rest)) => (0..=found.len()).any(|from| agree(&found[from..], rest)),
-            Some((first, rest)) => found.split_first().is_some_and(|(line, after)| fits(line, first) && agree(after, rest)),
+            Some((first, rest)) => {
+                found.split_first().is_some_and(|(line, after)| fits(line, first) && agree(after, rest))
+            }
         }
     }
     agree(&lines(found), &lines(wanted))
