@@ -3,7 +3,9 @@
 # its thing is there. Rust alone is left to the user.
 
 # say WHAT: progress, on stderr, so that a command's own output stays clean.
-say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+say() {
+    if [ -t 2 ]; then printf '\033[1m==> %s\033[0m\n' "$*" >&2; else printf '==> %s\n' "$*" >&2; fi
+}
 
 # fail WHAT WHY-AND-NEXT-STEP…
 fail() {

@@ -135,7 +135,10 @@ pub(super) fn delete(folder: &Path) -> Result<(), EmbeddedError> {
             remove(&short)?;
         }
     }
-    remove(&fallback)
+    remove(&fallback)?;
+    // Only if this was the last one in it.
+    let _ = fs::remove_dir(FALLBACK);
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<(), EmbeddedError> {

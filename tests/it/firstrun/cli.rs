@@ -9,7 +9,7 @@ use std::{
 
 use tenantry::{config::Key32, db::embedded::SUPERUSER};
 
-use crate::support::cluster;
+use crate::support::{cluster, database};
 
 /// The binary, away from the settings of whoever runs the tests.
 fn tenantry(args: &[&str]) -> Command {
@@ -105,7 +105,7 @@ fn missing_and_unreachable_databases_are_told_with_the_next_step() {
 
 #[tokio::test]
 async fn copied_database_is_migrated() {
-    let database = cluster::database().await;
+    let database = database::migrated().await;
     let url = database.url("tenantry_app");
     let (code, out, err) = output(tenantry(&["migrate", "status"]).env("TENANTRY_MIGRATE_URL", url));
     assert_eq!(code, Some(0), "{out}{err}");

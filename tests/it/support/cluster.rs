@@ -12,11 +12,7 @@ use std::{
     },
 };
 
-use tenantry::db::{
-    embedded::{self, Cluster, ClusterOptions, InstanceLock, SUPERUSER},
-    migrate,
-};
-use tokio::sync::OnceCell;
+use tenantry::db::embedded::{self, Cluster, ClusterOptions, InstanceLock};
 
 const PREFIX: &str = "tenantry-test-";
 
@@ -85,43 +81,10 @@ impl TestDatabase {
     }
 }
 
-/// A fresh database with every migration, copied from one that was migrated once.
-pub async fn database() -> TestDatabase {
-    static MIGRATED: OnceCell<()> = OnceCell::const_new();
-    const TEMPLATE: &str = "migrated";
-    MIGRATED
-        .get_or_init(async || {
-            create(TEMPLATE).await;
-            migrate::up(&shared().url(SUPERUSER, TEMPLATE)).await.unwrap_or_else(|error| panic!("{error}"));
-        })
-        .await;
-    let name = next_name();
-    run(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER tenantry_owner")).await;
-    // A copy has everything but the rights on the database itself.
-    run(&format!(
-        "REVOKE ALL ON DATABASE {name} FROM PUBLIC; \
-         GRANT CONNECT ON DATABASE {name} TO tenantry_app, tenantry_platform, tenantry_migrate"
-    ))
-    .await;
-    TestDatabase { name }
-}
-
 /// A fresh, empty database that the superuser owns.
 pub async fn empty_database() -> TestDatabase {
-    let name = next_name();
-    create(&name).await;
-    TestDatabase { name }
-}
-
-fn next_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
-    format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-async fn create(name: &str) {
-    shared().create_database(name, SUPERUSER).await.unwrap_or_else(|error| panic!("{error}"));
-}
-
-async fn run(sql: &str) {
-    shared().run_as_superuser("postgres", sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    shared().create_database(&name, embedded::SUPERUSER).await.unwrap_or_else(|error| panic!("{error}"));
+    TestDatabase { name }
 }
