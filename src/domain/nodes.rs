@@ -7,7 +7,7 @@
 use async_graphql::{Context, ID, Interface, Object, Result};
 
 use super::{
-    Error, audit,
+    Error, api_keys, audit,
     gql::{self, answer},
     members, projects,
     reading::ReadScope,
@@ -64,6 +64,7 @@ nodes! {
     Workspace: workspaces::graphql::WorkspaceNode, WorkspaceId, workspaces::service::find;
     Project: projects::graphql::ProjectNode, ProjectId, projects::service::find;
     Task: tasks::graphql::TaskNode, TaskId, tasks::service::find;
+    ApiKey: api_keys::graphql::ApiKeyNode, ApiKeyId, api_keys::service::find;
     AuditLog: audit::graphql::AuditLogNode, AuditLogId, audit::service::find;
 }
 

@@ -17,6 +17,8 @@ pub(super) enum Condition {
     Person(&'static str),
     /// People: oneself, and members of the tenant of the transaction.
     PersonOrFellow,
+    /// Addresses: the verified primary one of a member of the tenant of the transaction.
+    FellowAddress,
 }
 
 /// A policy that a table must have.
@@ -152,7 +154,16 @@ pub(super) const GLOBAL: &[Global] = &[
             PLATFORM_READ,
         ],
     },
-    Global { name: "user_emails", app: SELECT, platform: SELECT, policies: &[SELF_READ, PLATFORM_READ] },
+    Global {
+        name: "user_emails",
+        app: SELECT,
+        platform: SELECT,
+        policies: &[
+            SELF_READ,
+            PLATFORM_READ,
+            Policy { name: "fellow_address", command: "SELECT", roles: &[APP], condition: Condition::FellowAddress },
+        ],
+    },
     closed("user_passwords"),
     Global { name: "sessions", app: SELECT, platform: NONE, policies: &[SELF_READ] },
     closed("refresh_tokens"),

@@ -12,15 +12,16 @@ use crate::{
     connection,
     domain::{
         Error,
+        api_keys::loaders::ApiKeyById,
         gql::{self, Ahead, answer},
-        members::loaders::NameOfMember,
+        members::loaders::{NameOfMember, UserById},
     },
     graphql::{
         ApiError, PageArgs,
         directives::{PAGED, list_size, requires_scopes, tenant_scoped},
         scalars::{DateTime, Json},
     },
-    ids::{self, Id, MemberId, RequestId},
+    ids::{self, ApiKeyId, Id, MemberId, RequestId, UserId},
 };
 
 /// An entry of the audit log: who did what, when, to what.
@@ -115,7 +116,7 @@ impl ActorNode<'_> {
         Some(public_id(self.0.actor_kind.as_str(), id).into())
     }
 
-    /// A member's or person's name; null if it is gone, or not yours to see.
+    /// The name of the member, person or API key; null if it is gone, or not yours to see.
     async fn label(&self, ctx: &Context<'_>) -> Option<Result<String>> {
         answer(service::actor_label(&gql::scope(ctx), self.0).await)
     }
@@ -172,10 +173,13 @@ pub(crate) async fn connection(
     let scope = gql::scope(ctx);
     let page = service::list(gql::services(ctx), &scope, list).await?;
     if Ahead::items(ctx).field("actor").field("label").exists() {
-        let members = page.items.iter().filter(|entry| entry.actor_kind == ActorKind::Member);
-        scope
-            .look_ahead::<NameOfMember>(members.filter_map(|entry| entry.actor_id.map(MemberId::from_uuid)).collect())
-            .await;
+        let of =
+            |kind| page.items.iter().filter(move |entry| entry.actor_kind == kind).filter_map(|entry| entry.actor_id);
+        futures::join!(
+            scope.look_ahead::<NameOfMember>(gql::keys(of(ActorKind::Member).map(MemberId::from_uuid))),
+            scope.look_ahead::<UserById>(gql::keys(of(ActorKind::User).map(UserId::from_uuid))),
+            scope.look_ahead::<ApiKeyById>(gql::keys(of(ActorKind::ApiKey).map(ApiKeyId::from_uuid))),
+        );
     }
     Ok(Some(AuditLogConnection(page.map(AuditLogNode, |node| &node.0))))
 }

@@ -11,11 +11,12 @@ use crate::{
     access::{Permission, Reach},
     domain::{
         Error, Services,
+        api_keys::loaders::ApiKeyById,
         members::loaders::{NameOfMember, UserById},
         reading::ReadScope,
     },
     graphql::connection::{Direction, MAX_COUNTED, Page, PageRequest},
-    ids::{AuditLogId, Id, MemberId, UserId},
+    ids::{ApiKeyId, AuditLogId, Id, MemberId, UserId},
 };
 
 /// Most actions in one filter.
@@ -66,7 +67,8 @@ async fn count(scope: &ReadScope, find: &AuditFind, reach: &Reach) -> Result<Opt
     Ok(Some(store::count(scope.tx().await?, find, reach, MAX_COUNTED).await?))
 }
 
-/// The name of the one who acted, as far as the caller may know it. Members asked for together cost one statement.
+/// The name of the one who acted, as far as the caller may know it. Entries asked for together cost one batch for each
+/// kind of actor.
 ///
 /// # Errors
 /// As [`find`].
@@ -75,10 +77,7 @@ pub async fn actor_label(scope: &ReadScope, entry: &AuditLog) -> Result<Option<S
     match entry.actor_kind {
         ActorKind::Member => scope.load::<NameOfMember>(MemberId::from_uuid(id)).await,
         ActorKind::User => Ok(scope.load::<UserById>(UserId::from_uuid(id)).await?.map(|user| user.display_name)),
-        ActorKind::ApiKey
-        | ActorKind::ServiceAccount
-        | ActorKind::Operator
-        | ActorKind::System
-        | ActorKind::Anonymous => Ok(None),
+        ActorKind::ApiKey => Ok(scope.load::<ApiKeyById>(ApiKeyId::from_uuid(id)).await?.map(|key| key.name)),
+        ActorKind::ServiceAccount | ActorKind::Operator | ActorKind::System | ActorKind::Anonymous => Ok(None),
     }
 }

@@ -1,6 +1,6 @@
 //! Batches of roles.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     store,
@@ -8,10 +8,14 @@ use super::{
 };
 use crate::{
     access::{On, Permission, RolePolicy},
-    context::{Principal, RequestContext},
+    context::RequestContext,
     db::{DbError, TenantTx},
-    domain::reading::Batch,
-    ids::{MemberId, RoleId},
+    domain::{
+        members::service::own_member,
+        reading::Batch,
+        workspaces::{loaders::WorkspaceById, sight::Sight},
+    },
+    ids::{MemberId, RoleId, WorkspaceId},
 };
 
 fn sees_roles(ctx: &RequestContext) -> bool {
@@ -76,19 +80,36 @@ impl Batch for GrantsOfMember {
         if !ctx.can(Permission::MembersRead, On::Anywhere) {
             return Ok(found);
         }
-        let own = match (&ctx.principal, &ctx.membership) {
-            (Principal::Person { .. }, Some(membership)) => Some(membership.member),
-            _ => None,
-        };
-        for grant in store::grants(tx, keys, ctx.now()).await? {
-            // A grant would tell of a workspace that the caller does not see; one's own tell nothing new.
-            let is_shown = grant.workspace_id.is_none_or(|workspace| {
-                own == Some(grant.member_id) || ctx.can(Permission::WorkspacesRead, On::Workspace(workspace))
-            });
-            if is_shown {
+        let grants = store::grants(tx, keys, ctx.now()).await?;
+        let hidden = hidden_workspaces(tx, ctx, &grants).await?;
+        for grant in grants {
+            if grant.workspace_id.is_none_or(|workspace| !hidden.contains(&workspace)) {
                 found.entry(grant.member_id).or_default().push(grant);
             }
         }
         Ok(found)
     }
+}
+
+/// The workspaces of these grants that the caller does not see: a grant would tell of them. One's own tell nothing new.
+///
+/// One statement, and only if there are workspaces that are perhaps private.
+async fn hidden_workspaces(
+    tx: &TenantTx,
+    ctx: &RequestContext,
+    grants: &[Grant],
+) -> Result<HashSet<WorkspaceId>, DbError> {
+    let own = own_member(ctx);
+    let (sight, reach) = (Sight::of_request(ctx), ctx.reach(Permission::WorkspacesRead));
+    let others = grants.iter().filter(|grant| own != Some(grant.member_id));
+    let (perhaps, mut hidden): (HashSet<_>, HashSet<_>) = others
+        .filter_map(|grant| grant.workspace_id)
+        .filter(|workspace| !reach.contains(*workspace) || !sight.enters_private(*workspace))
+        .partition(|workspace| reach.contains(*workspace));
+    if !perhaps.is_empty() {
+        let perhaps: Vec<_> = perhaps.into_iter().collect();
+        let seen = WorkspaceById::load(tx, ctx, &perhaps).await?;
+        hidden.extend(perhaps.into_iter().filter(|workspace| !seen.contains_key(workspace)));
+    }
+    Ok(hidden)
 }

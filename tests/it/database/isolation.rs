@@ -202,6 +202,8 @@ async fn people_are_seen_by_themselves_and_by_fellow_members() {
     };
     enter(&client, ACME).await;
     assert_eq!(seen().await, [ADA]);
+    let addresses = client.query("SELECT user_id::text FROM user_emails", &[]).await.expect("asks");
+    assert_eq!(addresses.iter().map(|row| row.get(0)).collect::<Vec<String>>(), [ADA]);
     client.batch_execute("ROLLBACK; BEGIN").await.expect("begins");
     client.batch_execute(&format!("SET LOCAL app.user_id = '{BOB}'")).await.expect("sets");
     assert_eq!(seen().await, [BOB]);

@@ -2,7 +2,7 @@
 
 mod catalogue;
 mod counters;
-mod demo;
+pub mod demo;
 mod doctor;
 mod doors;
 mod enrol;

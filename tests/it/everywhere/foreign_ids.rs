@@ -22,9 +22,9 @@ async fn rows_of(tenant: &TestTenant) -> String {
     for table in tables {
         let table: String = table.get(0);
         let sql = format!(
-            "SELECT coalesce(string_agg(r::text, E'\\n' ORDER BY r::text), '') FROM {table} r WHERE r.tenant_id = $1"
+            "SELECT coalesce(string_agg(r::text, E'\\n' ORDER BY r::text), '') FROM {table} r WHERE r.tenant_id::text = $1"
         );
-        let rows = client.query_one(&sql, &[&tenantry::ids::Id::uuid(tenant.id)]).await.expect("rows");
+        let rows = client.query_one(&sql, &[&tenantry::ids::Id::uuid(tenant.id).to_string()]).await.expect("rows");
         all.push_str(&format!("{table}\n{}\n", rows.get::<_, String>(0)));
     }
     all

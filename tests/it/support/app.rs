@@ -204,8 +204,8 @@ impl TestTenant {
         let client = self.app.database.connect("tenantry").await;
         let rows = client
             .query(
-                "SELECT action, outcome FROM audit_logs WHERE tenant_id = $1 ORDER BY id",
-                &[&tenantry::ids::Id::uuid(self.id)],
+                "SELECT action, outcome FROM audit_logs WHERE tenant_id::text = $1 ORDER BY id",
+                &[&tenantry::ids::Id::uuid(self.id).to_string()],
             )
             .await
             .expect("rows");
