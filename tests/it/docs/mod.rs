@@ -75,10 +75,8 @@ fn every_settings_file_is_accepted() {
         #[derive(clap::Parser)]
         struct Alone {
             #[arg(long)]
-            #[expect(dead_code, reason = "read by load itself")]
             config: Option<std::path::PathBuf>,
             #[command(flatten)]
-            #[expect(dead_code, reason = "that they are accepted is the point")]
             settings: tenantry::config::Settings,
         }
         tenantry::config::load::<Alone>(&inputs).unwrap_or_else(|error| panic!("{block}: {error}"));
