@@ -149,7 +149,9 @@ pub(super) fn key_environment(text: &str) -> Result<String, &'static str> {
 pub fn postgres_url(text: &str) -> Result<SecretString, &'static str> {
     let expected = "expected a URL like postgres://user:password@host:5432/database";
     let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
-    if !is_url || tokio_postgres::Config::from_str(text).is_err() {
+    // tokio-postgres does not know this mode; `db::pool` takes it for `require`, which verifies as well.
+    let known = text.replace("sslmode=verify-full", "sslmode=require");
+    if !is_url || tokio_postgres::Config::from_str(&known).is_err() {
         return Err(expected);
     }
     Ok(text.into())

@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: it links once, and its tests share one private PostgreSQL.
 
 mod database;
+mod docs;
 mod everywhere;
 mod firstrun;
 mod graphql;
