@@ -39,6 +39,8 @@ async fn statements_do_not_grow_with_rows() {
     let app = TestApp::with(|settings| {
         // Fifty of fifty of fifty costs more than a client may ask for.
         settings.limits.limit_cost = u64::MAX;
+        // Nothing is kept between requests, so that no entry can end in the middle of a comparison.
+        settings.auth.rights_cache_ttl_ms = 0;
     })
     .await;
     let (few, many) = (filled(&app, 2).await, filled(&app, 50).await);
@@ -52,12 +54,10 @@ async fn statements_do_not_grow_with_rows() {
         let size = if root.arguments().iter().any(|argument| argument == "first") { "(first: 50)" } else { "" };
         for chain in walk.chains(root.type_name(), 3, 50) {
             let document = format!("{{ {}{size}{chain} }}", root.name);
-            // Once for the caches.
-            statements(&document, &few.owner).await;
-            statements(&document, &many.owner).await;
             let (two, rows_of_two) = statements(&document, &few.owner).await;
             let (fifty, rows_of_fifty) = statements(&document, &many.owner).await;
-            assert_eq!(two, fifty, "{document}: {two} statements with 2 rows, {fifty} with 50");
+            // Not more. One less can happen: batches of two rows fall together less well than batches of fifty.
+            assert!(fifty <= two, "{document}: {two} statements with 2 rows, {fifty} with 50");
             ways += 1;
             grown += usize::from(rows_of_fifty >= 5 * rows_of_two.max(1));
         }
