@@ -6,5 +6,6 @@ mod everywhere;
 mod firstrun;
 mod graphql;
 mod http;
+mod stories;
 mod support;
 mod transactions;
