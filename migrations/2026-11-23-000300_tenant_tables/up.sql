@@ -164,6 +164,7 @@ CREATE TABLE workspace_members (
     FOREIGN KEY (tenant_id, member_id) REFERENCES members (tenant_id, id)
 );
 CREATE INDEX workspace_members_member ON workspace_members (tenant_id, member_id);
+CREATE INDEX workspace_members_created_at ON workspace_members (tenant_id, workspace_id, created_at, id);
 SELECT app.enrol_table('workspace_members');
 
 CREATE TABLE role_grants (

@@ -35,14 +35,6 @@ pub fn renew(ctx: &Context<'_>) {
     ctx.data_unchecked::<Arc<Reading>>().renew();
 }
 
-/// Whether a field that gives a page selects this of its nodes, through `nodes` or through `edges`.
-pub fn selects_of_nodes(ctx: &Context<'_>, path: &[&str]) -> bool {
-    let page = ctx.look_ahead();
-    [page.field("nodes"), page.field("edges").field("node")]
-        .into_iter()
-        .any(|nodes| path.iter().fold(nodes, |at, field| at.field(field)).exists())
-}
-
 /// The answer of a nullable field: null where there is nothing to see, and an error that nulls this field alone.
 pub fn answer<T>(found: std::result::Result<Option<T>, Error>) -> Option<Result<T>> {
     found.map_err(|error| error.into_api().into()).transpose()

@@ -17,7 +17,7 @@ pub(super) enum Condition {
     Person(&'static str),
     /// People: oneself, and members of the tenant of the transaction.
     PersonOrFellow,
-    /// Addresses of people: the verified primary one of members of the tenant of the transaction.
+    /// Addresses: the verified primary one of a member of the tenant of the transaction.
     FellowAddress,
 }
 
@@ -160,8 +160,8 @@ pub(super) const GLOBAL: &[Global] = &[
         platform: SELECT,
         policies: &[
             SELF_READ,
-            Policy { name: "fellow_address", command: "SELECT", roles: &[APP], condition: Condition::FellowAddress },
             PLATFORM_READ,
+            Policy { name: "fellow_address", command: "SELECT", roles: &[APP], condition: Condition::FellowAddress },
         ],
     },
     closed("user_passwords"),

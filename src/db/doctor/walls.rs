@@ -222,34 +222,31 @@ fn fits(policy: &Policy, wanted: &tables::Policy) -> bool {
     policy.is_permissive && policy.command == wanted.command && policy.roles == roles && using && check
 }
 
+fn compare(column: &str, setting: &str) -> Vec<String> {
+    let value = format!("nullif(current_setting('{setting}', true), '')::uuid");
+    vec![format!("{column} = (SELECT {value})"), format!("{column} = {value}")]
+}
+
 /// The two forms of a tenant's condition: with the sub-select, and the plain one for Citus.
 fn conditions(condition: Condition) -> Vec<String> {
-    let compare = |column: &str, setting: &str| {
-        let value = format!("nullif(current_setting('{setting}', true), '')::uuid");
-        vec![format!("{column} = (SELECT {value})"), format!("{column} = {value}")]
+    let fellows = |user: &str, whole: fn(String) -> String| {
+        let tenants = compare("m.tenant_id", "app.tenant_id").into_iter();
+        let exists = tenants.map(|tenant| {
+            format!("EXISTS (SELECT FROM members m WHERE {tenant} AND m.user_id = {user} AND m.deleted_at IS NULL)")
+        });
+        exists.map(whole).collect()
     };
     match condition {
         Condition::True => vec!["true".to_owned()],
         Condition::Tenant(column) => compare(column, "app.tenant_id"),
         Condition::Person(column) => compare(column, "app.user_id"),
-        Condition::PersonOrFellow => compare("m.tenant_id", "app.tenant_id")
-            .into_iter()
-            .map(|fellow| {
-                format!(
-                    "{} OR EXISTS (SELECT FROM members m WHERE {fellow} AND m.user_id = users.id AND m.deleted_at IS NULL)",
-                    compare("id", "app.user_id")[0]
-                )
-            })
-            .collect(),
-        Condition::FellowAddress => compare("m.tenant_id", "app.tenant_id")
-            .into_iter()
-            .map(|fellow| {
-                format!(
-                    "is_primary AND verified_at IS NOT NULL AND EXISTS (SELECT FROM members m \
-                     WHERE {fellow} AND m.user_id = user_emails.user_id AND m.deleted_at IS NULL)"
-                )
-            })
-            .collect(),
+        Condition::PersonOrFellow => fellows("users.id", |fellow| {
+            let person = compare("id", "app.user_id").swap_remove(0);
+            format!("{person} OR {fellow}")
+        }),
+        Condition::FellowAddress => {
+            fellows("user_emails.user_id", |fellow| format!("is_primary AND verified_at IS NOT NULL AND {fellow}"))
+        }
     }
 }
 

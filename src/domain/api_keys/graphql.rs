@@ -152,7 +152,6 @@ impl ApiKeysQuery {
         directive = tenant_scoped::apply(),
         directive = list_size::apply(PAGED)
     )]
-    #[expect(clippy::too_many_arguments, reason = "the arguments of a connection")]
     async fn api_keys(
         &self,
         ctx: &Context<'_>,

@@ -339,7 +339,6 @@ fn tokens(
     Ok(Tokens { user, session, access, access_expires_at, refresh: refresh.secret, refresh_expires_at })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn no_random_bytes(error: getrandom::Error) -> Error {
     Error::Broken(format!("the operating system gave no random bytes: {error}"))
 }

@@ -183,15 +183,17 @@ pub fn project_connection(page: Page<Project>) -> ProjectConnection {
 
 /// Loads what the field that gives these projects selects of them, in one flight.
 pub async fn look_ahead(ctx: &Context<'_>, scope: &ReadScope, projects: &[Project]) {
+    let items = Ahead::items(ctx);
+    let owner = items.field("owner");
     let workspaces = async {
-        if gql::selects_of_nodes(ctx, &["workspace"]) {
+        if items.field("workspace").exists() {
             scope.look_ahead::<WorkspaceById>(gql::keys(projects.iter().map(|row| row.workspace_id))).await;
         }
     };
     let owners = async {
-        if gql::selects_of_nodes(ctx, &["owner"]) {
+        if owner.exists() {
             let ids = gql::keys(projects.iter().filter_map(|row| row.owner_member_id));
-            members::graphql::look_ahead(scope, ids, &Ahead::items(ctx).field("owner")).await;
+            members::graphql::look_ahead(scope, ids, &owner).await;
         }
     };
     futures::join!(workspaces, owners);

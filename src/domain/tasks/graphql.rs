@@ -184,21 +184,23 @@ pub fn task_connection(page: crate::graphql::Page<Task>) -> TaskConnection {
 
 /// Loads what the field that gives these tasks selects of them, in one flight.
 pub async fn look_ahead(ctx: &Context<'_>, scope: &ReadScope, tasks: &[Task]) {
+    let items = Ahead::items(ctx);
+    let (project, assignee) = (items.field("project"), items.field("assignee"));
     let projects = async {
-        if gql::selects_of_nodes(ctx, &["project"]) {
+        if project.exists() {
             scope.look_ahead::<ProjectById>(gql::keys(tasks.iter().map(|task| task.project_id))).await;
         }
     };
     let workspaces = async {
         // The workspace of the project is the workspace of the task.
-        if gql::selects_of_nodes(ctx, &["workspace"]) || gql::selects_of_nodes(ctx, &["project", "workspace"]) {
+        if items.field("workspace").exists() || project.field("workspace").exists() {
             scope.look_ahead::<WorkspaceById>(gql::keys(tasks.iter().map(|task| task.workspace_id))).await;
         }
     };
     let assignees = async {
-        if gql::selects_of_nodes(ctx, &["assignee"]) {
+        if assignee.exists() {
             let ids = gql::keys(tasks.iter().filter_map(|task| task.assignee_member_id));
-            members::graphql::look_ahead(scope, ids, &Ahead::items(ctx).field("assignee")).await;
+            members::graphql::look_ahead(scope, ids, &assignee).await;
         }
     };
     futures::join!(projects, workspaces, assignees);

@@ -128,9 +128,7 @@ impl WorkspaceNode {
         let page = async {
             let list = workspace_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);
-            if gql::selects_of_nodes(ctx, &["parent"]) {
-                scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]).await;
-            }
+            scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]).await;
             Ok(Some(workspace_connection(service::list_under(gql::services(ctx), &scope, self.0.id, list).await?)))
         };
         answer(page.await)
@@ -152,10 +150,9 @@ impl WorkspaceNode {
         let page = async {
             let list = project_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);
-            if gql::selects_of_nodes(ctx, &["workspace"]) {
-                scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]).await;
-            }
+            scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]).await;
             let page = projects::service::list_under(gql::services(ctx), &scope, self.0.id, list).await?;
+            projects::graphql::look_ahead(ctx, &scope, &page.items).await;
             Ok(Some(project_connection(page)))
         };
         answer(page.await)
@@ -174,9 +171,10 @@ impl WorkspaceNode {
         let page = async {
             let (scope, asked) = (gql::scope(ctx), PageArgs { first, after, last, before }.check()?);
             let page = service::list_members(gql::services(ctx), &scope, self.0.id, asked).await?;
-            if gql::selects_of_nodes(ctx, &["member"]) {
+            let member = Ahead::items(ctx).field("member");
+            if member.exists() {
                 let ids = gql::keys(page.items.iter().map(|row| row.member_id));
-                members::graphql::look_ahead(&scope, ids, &Ahead::items(ctx).field("member")).await;
+                members::graphql::look_ahead(&scope, ids, &member).await;
             }
             Ok(Some(WorkspaceMemberConnection(page.map(WorkspaceMemberNode, |node| &node.0))))
         };
@@ -235,7 +233,12 @@ impl WorkspaceMemberNode {
     }
 }
 
-connection!(WorkspaceMemberConnection, WorkspaceMemberEdge, WorkspaceMemberNode, "A page of the members of a workspace.");
+connection!(
+    WorkspaceMemberConnection,
+    WorkspaceMemberEdge,
+    WorkspaceMemberNode,
+    "A page of the members of a workspace."
+);
 
 connection!(WorkspaceConnection, WorkspaceEdge, WorkspaceNode, "A page of workspaces.");
 
@@ -335,7 +338,7 @@ impl WorkspacesQuery {
             let list = workspace_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);
             let page = service::list(gql::services(ctx), &scope, list).await?;
-            if gql::selects_of_nodes(ctx, &["parent"]) {
+            if Ahead::items(ctx).field("parent").exists() {
                 let parents = page.items.iter().filter_map(|workspace| workspace.parent_workspace_id);
                 scope.look_ahead::<WorkspaceById>(gql::keys(parents)).await;
             }

@@ -65,6 +65,7 @@ const CASES: &[Case] = &[
     case(Rule::Policy, "tenants", "ALTER POLICY tenant_app ON tenants USING (true)"),
     case(Rule::Policy, "users", "ALTER POLICY person_or_fellow ON users USING (true)"),
     case(Rule::Policy, "users", "DROP POLICY person_self ON users"),
+    case(Rule::Policy, "user_emails", "ALTER POLICY fellow_address ON user_emails USING (is_primary)"),
     case(Rule::TenantReference, "tasks", "ALTER TABLE tasks DROP CONSTRAINT tasks_tenant_id_fkey"),
     Case {
         rule: Rule::ForeignKey,

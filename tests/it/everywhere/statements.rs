@@ -36,6 +36,32 @@ async fn statements(walk: &Walk, field: &str, tenant: &TestTenant, owner: &TestU
 }
 
 #[tokio::test]
+async fn debug_one() {
+    let app = TestApp::with(|settings| {
+        settings.limits.limit_cost = u64::MAX;
+        settings.limits.limit_tokens = 1_000_000;
+        settings.limits.limit_depth = 40;
+    })
+    .await;
+    let many = filled(&app, 50).await;
+    let walk = Walk::new();
+    statements(&walk, "projects", &many, &many.owner).await;
+    app.database.run("tenantry", "ALTER ROLE tenantry_app SET log_min_duration_statement = 0").await;
+    let app2 = TestApp::on(app.database.clone(), tenantry::clock::Clock::system(), |settings| {
+        settings.limits.limit_cost = u64::MAX;
+        settings.limits.limit_tokens = 1_000_000;
+        settings.limits.limit_depth = 40;
+    }).await;
+    let mut owner = many.owner.clone();
+    owner.app = app2;
+    statements(&walk, "projects", &many, &owner).await;
+    let root = walk.roots().into_iter().find(|root| root.name == "projects").expect("the field exists");
+    println!("{}", walk.document(&root, &super::fixture::unknown(), 3, 50).0);
+    let log = std::fs::read_to_string(crate::support::cluster::shared().log_file()).unwrap();
+    for line in log.lines().filter(|l| l.contains("execute")) { println!("{}", &line[..line.len().min(330)]); }
+}
+
+#[tokio::test]
 async fn statements_do_not_grow_with_rows() {
     let app = TestApp::with(|settings| {
         // The deepest selection of the walk costs more than a client may ask for.

@@ -223,6 +223,7 @@ impl Walk {
                     object.fields.iter().filter_map(|field| self.selected(&field.node, depth, page)).collect();
                 if fields.is_empty() { " { __typename }".to_owned() } else { format!(" {{ {} }}", fields.join(" ")) }
             }
+            Some(TypeKind::Interface(_)) if depth == 0 => " { id }".to_owned(),
             Some(TypeKind::Interface(_) | TypeKind::Union(_)) => {
                 let members: Vec<String> = (self.types.values())
                     .filter_map(|definition| match &definition.kind {
