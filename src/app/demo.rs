@@ -71,13 +71,8 @@ const CASTS: [Cast; 2] = [
 ];
 
 /// The people of each tenant: name and role; the last two are given their role on the first workspace only.
-const PEOPLE: [(&str, &str); 5] = [
-    ("ada", "owner"),
-    ("ben", "admin"),
-    ("cleo", "member"),
-    ("dan", "workspace_editor"),
-    ("eve", "workspace_viewer"),
-];
+const PEOPLE: [(&str, &str); 5] =
+    [("ada", "owner"), ("ben", "admin"), ("cleo", "member"), ("dan", "workspace_editor"), ("eve", "workspace_viewer")];
 
 /// Makes the demo data. `password` gives a fresh random one at every call.
 ///
@@ -88,12 +83,7 @@ pub async fn load(services: &Services, password: impl Fn() -> SecretString) -> R
     for cast in &CASTS {
         let (owner_name, owner_role) = PEOPLE[0];
         let owner = person(services, &mut demo, cast, owner_name, owner_role, password()).await?;
-        let new = NewTenant {
-            slug: cast.slug.to_owned(),
-            name: cast.name.to_owned(),
-            owner,
-            plan: "team".to_owned(),
-        };
+        let new = NewTenant { slug: cast.slug.to_owned(), name: cast.name.to_owned(), owner, plan: "team".to_owned() };
         let made = tenant_create(services, LABEL, new).await?;
         let tenant = tenant_named(services, cast.slug).await?;
         demo.tenants.push((cast.slug.to_owned(), made.tenant));
@@ -172,11 +162,7 @@ async fn fill(
 
 /// The same operator with a request of its own: every use case is one request in the audit log.
 fn again(ctx: &RequestContext) -> RequestContext {
-    RequestContext {
-        request: crate::ids::RequestId::new(ctx.now()),
-        stats: std::sync::Arc::default(),
-        ..ctx.clone()
-    }
+    RequestContext { request: crate::ids::RequestId::new(ctx.now()), stats: std::sync::Arc::default(), ..ctx.clone() }
 }
 
 fn now<T: Effect>(written: Written<T>) -> Result<T, Error> {

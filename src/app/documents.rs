@@ -16,7 +16,12 @@ pub(super) struct DocumentCache(Cache<[u8; 32], Arc<ExecutableDocument>>);
 
 impl Default for DocumentCache {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(CAPACITY_BYTES).weigher(|_, document: &Arc<ExecutableDocument>| weight(document)).build())
+        Self(
+            Cache::builder()
+                .max_capacity(CAPACITY_BYTES)
+                .weigher(|_, document: &Arc<ExecutableDocument>| weight(document))
+                .build(),
+        )
     }
 }
 

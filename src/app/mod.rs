@@ -27,9 +27,6 @@ use crate::{
 use documents::DocumentCache;
 use schema::Schema;
 
-/// How long a tenant found by name is believed.
-const TENANT_TTL: Duration = Duration::from_secs(5);
-
 /// Why the parts do not fit together.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -71,23 +68,22 @@ impl App {
         platform_url: Option<&SecretString>,
         clock: Clock,
     ) -> Result<Arc<Self>, AppError> {
-        let options = PoolOptions {
-            size: settings.pool.pool_size,
-            wait: Duration::from_millis(settings.pool.pool_wait_ms),
-        };
+        let options =
+            PoolOptions { size: settings.pool.pool_size, wait: Duration::from_millis(settings.pool.pool_wait_ms) };
         let db = Db::new(database_url, platform_url, &options)?;
         let schema = schema::build();
         let table = PolicyTable::from_sdl(&schema::sdl(&schema)).map_err(AppError::Policy)?;
-        let rights_ttl = Duration::from_millis(settings.auth.rights_cache_ttl_ms);
-        let identity = identity::Identity::start(&db, &clock, keys, &settings.auth, settings.server.public_url.as_ref())
-            .await
-            .map_err(AppError::Keys)?;
+        let cache_ttl = Duration::from_millis(settings.auth.rights_cache_ttl_ms);
+        let identity =
+            identity::Identity::start(&db, &clock, keys, &settings.auth, settings.server.public_url.as_ref())
+                .await
+                .map_err(AppError::Keys)?;
         let services = Services {
             refusals: RefusalQueue::start(db.clone()),
             db,
             clock,
-            memberships: MembershipCache::new(rights_ttl),
-            tenants: TenantCache::new(TENANT_TTL),
+            memberships: MembershipCache::new(cache_ttl),
+            tenants: TenantCache::new(cache_ttl),
             cursors: CursorKey::new(keys.cursor.expose()),
             identity,
         };

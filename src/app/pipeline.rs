@@ -126,10 +126,7 @@ impl App {
         };
         let ctx = Arc::new(ctx);
         let reading = Arc::new(Reading::new(self.services.db.clone(), Arc::clone(&ctx)));
-        let mut engine = Request::new("")
-            .variables(variables)
-            .data(self.services.clone())
-            .data(Arc::clone(&reading));
+        let mut engine = Request::new("").variables(variables).data(self.services.clone()).data(Arc::clone(&reading));
         engine.operation_name = body.operation_name;
         engine.set_parsed_query(ExecutableDocument::clone(&parsed));
         let mut response = self.schema.execute(engine).await;
@@ -160,9 +157,7 @@ impl App {
         match credential {
             Ok(Credential::Anonymous) => Ok((Principal::Anonymous, None)),
             Ok(Credential::Person { user, session }) => Ok((Principal::Person { user, session }, None)),
-            Ok(Credential::ApiKey { key, tenant }) => {
-                Ok((Principal::ApiKey { key, tenant: tenant.id }, Some(tenant)))
-            }
+            Ok(Credential::ApiKey { key, tenant }) => Ok((Principal::ApiKey { key, tenant: tenant.id }, Some(tenant))),
             Err(AuthError::Db(error)) => Err(Box::new(db_error(&error).into())),
             Err(error) => Err(Box::new(
                 ApiError::new(ErrorCode::Unauthenticated, error.to_string()).reason(error.reason()).into(),
@@ -201,7 +196,8 @@ impl App {
             let message = message[..1].to_uppercase() + &message[1..];
             Box::new(Refusal::new(ErrorCode::TenantMismatch, message))
         })?;
-        let Some(tenant) = agreed.and_then(|id| found.into_iter().map(|(_, tenant)| tenant).find(|t| t.id == id)) else {
+        let Some(tenant) = agreed.and_then(|id| found.into_iter().map(|(_, tenant)| tenant).find(|t| t.id == id))
+        else {
             return Ok((None, None));
         };
         let membership = self.membership(&tenant, transport, principal, stats).await?;
@@ -210,9 +206,7 @@ impl App {
                 ErrorCode::TenantSuspended,
                 "The tenant is suspended. Ask whoever operates this service.",
             ))),
-            TenantStatus::Deleting => {
-                Err(Box::new(Refusal::new(ErrorCode::TenantDeleted, "The tenant was deleted.")))
-            }
+            TenantStatus::Deleting => Err(Box::new(Refusal::new(ErrorCode::TenantDeleted, "The tenant was deleted."))),
             TenantStatus::Provisioning => Err(tenant_not_found()),
             TenantStatus::Active | TenantStatus::ReadOnly => Ok((Some(tenant), membership)),
         }

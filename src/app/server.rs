@@ -54,7 +54,9 @@ pub enum ServeError {
 
 fn listen_hint(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => "Something else listens there: stop it, or choose another port with --listen and --admin-listen",
+        std::io::ErrorKind::AddrInUse => {
+            "Something else listens there: stop it, or choose another port with --listen and --admin-listen"
+        }
         std::io::ErrorKind::PermissionDenied => "Ports below 1024 need rights of their own: choose a higher one",
         _ => "Choose another address with --listen and --admin-listen",
     }
@@ -76,9 +78,8 @@ impl Listeners {
     /// # Errors
     /// [`ServeError::Listen`] with what to do.
     pub fn bind(api: SocketAddr, admin: SocketAddr) -> Result<Self, ServeError> {
-        let bind = |address| {
-            std::net::TcpListener::bind(address).map_err(|source| ServeError::Listen { address, source })
-        };
+        let bind =
+            |address| std::net::TcpListener::bind(address).map_err(|source| ServeError::Listen { address, source });
         Self::of(bind(api)?, bind(admin)?)
     }
 
@@ -174,12 +175,9 @@ impl App {
             metrics: recorder,
             gauges: Arc::new(move || {
                 let status = pool.status();
-                for (state, count) in [
-                    ("max", status.max),
-                    ("open", status.size),
-                    ("idle", status.idle),
-                    ("waiting", status.waiting),
-                ] {
+                for (state, count) in
+                    [("max", status.max), ("open", status.size), ("idle", status.idle), ("waiting", status.waiting)]
+                {
                     metrics::pool_connections("app", state, count);
                 }
             }),

@@ -137,8 +137,7 @@ pub fn with_services<T>(connection: &Connection, work: impl AsyncFnOnce(&Service
             "operators work through the platform login. Set TENANTRY_PLATFORM_URL (or --platform-url): \
              postgres://tenantry_platform:…@host/tenantry",
         )?;
-        let app =
-            App::new(&connection.settings, &keys, database_url, Some(platform_url), Clock::system()).await?;
+        let app = App::new(&connection.settings, &keys, database_url, Some(platform_url), Clock::system()).await?;
         app.check_database(database_url).await?;
         let outcome = work(&app.services).await;
         app.services.refusals.drained().await;
@@ -202,8 +201,7 @@ pub fn user(command: UserCommand) -> Result<ExitCode> {
         println!("{user}");
         if let Some(tenant) = tenant {
             let tenant = service::tenant_named(services, &tenant).await.map_err(told)?;
-            let member =
-                service::member_add(services, &label(), tenant, user, roles, None).await.map_err(told)?;
+            let member = service::member_add(services, &label(), tenant, user, roles, None).await.map_err(told)?;
             println!("{member}");
         }
         Ok(())

@@ -63,7 +63,6 @@ impl<'t, Q> Scoped<'t, Q> {
         Self { core: tx.core(), tenant: Some(tx.tenant()), query }
     }
 
-
     /// Passes the statement itself to `change`; for what diesel keeps behind private types, such as `returning`.
     pub fn with<R>(self, change: impl FnOnce(Q) -> R) -> Scoped<'t, R> {
         Scoped { core: self.core, tenant: self.tenant, query: change(self.query) }

@@ -83,6 +83,12 @@ pub fn pages<W: Clone + Eq + Hash, T>(keys: &[Under<W>], found: Vec<(Under<W>, T
     pages
 }
 
+/// How often a loader lets the other fields go on before it fetches, so that their keys come into the same batch.
+///
+/// With 10, the crate's own figure, fields that are reached on ways of different length drifted apart in a level of 50
+/// rows, and the same statement ran twice. What a page has primed does not wait at all.
+const YIELDS: usize = 16;
+
 type Loaded<B> = Result<Option<<B as Batch>::Value>, Arc<DbError>>;
 
 /// The one transaction of a scope. In a tenant the person's own rows are read on it too, so that a request never holds
@@ -184,7 +190,7 @@ impl ReadScope {
         let mut loaders = self.loaders.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = loaders.entry(TypeId::of::<B>()).or_insert_with(|| {
             let fetch = Fetch::<B>(Arc::clone(&self.shared), std::marker::PhantomData);
-            Box::new(LoaderOf::<B>::new(fetch).with_max_batch_size(10_000))
+            Box::new(LoaderOf::<B>::new(fetch).with_max_batch_size(10_000).with_yield_count(YIELDS))
         });
         match entry.downcast_ref::<LoaderOf<B>>() {
             Some(loader) => loader.clone(),

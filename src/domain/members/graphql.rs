@@ -189,7 +189,8 @@ pub(crate) async fn connection(
 pub async fn look_ahead(scope: &ReadScope, ids: Vec<MemberId>, selected: &Ahead<'_>) {
     scope.look_ahead::<MemberById>(ids.clone()).await;
     let loaded = ids.into_iter().map(|id| scope.load::<MemberById>(id));
-    let members: Vec<Member> = futures::future::join_all(loaded).await.into_iter().filter_map(|found| found.ok()?).collect();
+    let members: Vec<Member> =
+        futures::future::join_all(loaded).await.into_iter().filter_map(|found| found.ok()?).collect();
     look_ahead_of(scope, &members, selected).await;
 }
 

@@ -8,7 +8,11 @@ use super::{
     types::{Grant, Role, RoleLevel, RoleSort},
 };
 use crate::{
-    access::{self, Permission, Permission::{RolesRead, WorkspacesRead}, PermissionSet, RolePolicy},
+    access::{
+        self, Permission,
+        Permission::{RolesRead, WorkspacesRead},
+        PermissionSet, RolePolicy,
+    },
     connection,
     domain::{
         Error,

@@ -49,7 +49,8 @@ fn every_block_of_rust_stands_in_the_code() {
     for block in blocks::all().into_iter().filter(|block| block.language == "rust") {
         let path = block.notes.first().unwrap_or_else(|| panic!("{block}: name the file it stands in"));
         let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let source = std::fs::read_to_string(blocks::root().join(path)).unwrap_or_else(|error| panic!("{block}: {error}"));
+        let source =
+            std::fs::read_to_string(blocks::root().join(path)).unwrap_or_else(|error| panic!("{block}: {error}"));
         let source = squeezed(&source);
         let mut from = 0;
         for part in block.text.split("// …") {

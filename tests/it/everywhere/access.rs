@@ -30,7 +30,9 @@ async fn actual(walk: &Walk, root: &Root, caller: &TestUser) -> String {
     let (document, variables) = walk.document(root, &fixture::unknown(), 0, 1);
     let reply = caller.query(&document, variables).await;
     match reply.codes().first() {
-        Some(code @ (&"FORBIDDEN" | &"UNAUTHENTICATED" | &"TENANT_REQUIRED")) if reply.status != 200 => (*code).to_owned(),
+        Some(code @ (&"FORBIDDEN" | &"UNAUTHENTICATED" | &"TENANT_REQUIRED")) if reply.status != 200 => {
+            (*code).to_owned()
+        }
         Some(&"INTERNAL" | &"GRAPHQL_VALIDATION_FAILED" | &"GRAPHQL_PARSE_FAILED") => panic!("{document}\n{reply:?}"),
         _ => "yes".to_owned(),
     }

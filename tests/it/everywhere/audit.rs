@@ -3,7 +3,7 @@
 use tenantry::domain::audit::Action;
 
 use super::{
-    exceptions::NOT_AUDITED_IN_A_TENANT,
+    exceptions::{BEFORE, NOT_AUDITED_IN_A_TENANT},
     fixture,
     walk::{Walk, directive},
 };
@@ -17,7 +17,11 @@ async fn every_mutation_leaves_one_entry() {
         let action = directive(&root, "audited").unwrap_or_else(|| panic!("{} is not @audited", root.name));
         let action = action.get_argument("action").expect("it has an action").node.to_string();
         let action = action.trim_matches('"').to_owned();
-        assert!(Action::ALL.iter().any(|known| known.name() == action), "{} names the unknown action {action}", root.name);
+        assert!(
+            Action::ALL.iter().any(|known| known.name() == action),
+            "{} names the unknown action {action}",
+            root.name
+        );
         if NOT_AUDITED_IN_A_TENANT.iter().any(|(name, _)| *name == root.name) {
             continue;
         }
@@ -25,6 +29,11 @@ async fn every_mutation_leaves_one_entry() {
         let own = fixture::one_of_each(&tenant).await;
         let guest = tenant.member_on("guest", Some(tenant.workspace)).await;
 
+        if let Some((_, before)) = BEFORE.iter().find(|(name, _)| *name == root.name) {
+            let before = walk.roots().into_iter().find(|root| root.name == *before).expect("the mutation before it");
+            let (document, variables) = walk.document(&before, &own, 1, 1);
+            assert_eq!(tenant.owner.query(&document, variables).await.codes(), Vec::<&str>::new());
+        }
         for (what, caller, ids, outcome) in [
             ("done", &tenant.owner, &own, "success"),
             ("refused for its input", &tenant.owner, &fixture::unknown(), "error"),

@@ -29,3 +29,6 @@ pub const NOT_AUDITED_IN_A_TENANT: &[(&str, &str)] = &[
 
 /// Root fields that nobody in a tenant is admitted to, with the reason.
 pub const NOT_FOR_TENANTS: &[(&str, &str)] = &[];
+
+/// What must have been done before a mutation can be done: `(mutation, mutation on the same id before it)`.
+pub const BEFORE: &[(&str, &str)] = &[("workspaceRestore", "workspaceArchive")];

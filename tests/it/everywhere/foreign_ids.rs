@@ -1,10 +1,7 @@
 //! Every id argument with another tenant's id answers, to the byte, like an unknown id; and the other tenant's rows stay
 //! as they are.
 
-use super::{
-    fixture,
-    walk::Walk,
-};
+use super::{fixture, walk::Walk};
 use crate::support::app::{TestApp, TestTenant};
 
 /// Every row of a tenant as text.

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_graphql::parser::{
     parse_schema,
-    types::{BaseType, ConstDirective, FieldDefinition, InputValueDefinition, Type, TypeDefinition, TypeKind, TypeSystemDefinition},
+    types::{
+        BaseType, ConstDirective, FieldDefinition, InputValueDefinition, Type, TypeDefinition, TypeKind,
+        TypeSystemDefinition,
+    },
 };
 use serde_json::{Map, Value, json};
 
@@ -65,11 +68,7 @@ impl Walk {
         let of = |operation, type_name: &str| {
             let TypeKind::Object(object) = &self.types[type_name].kind else { panic!("{type_name} is no object") };
             (object.fields.iter())
-                .map(|field| Root {
-                    operation,
-                    name: field.node.name.node.to_string(),
-                    definition: field.node.clone(),
-                })
+                .map(|field| Root { operation, name: field.node.name.node.to_string(), definition: field.node.clone() })
                 .collect::<Vec<_>>()
         };
         [of("query", "Query"), of("mutation", "Mutation")].concat()
@@ -241,6 +240,30 @@ impl Walk {
         }
     }
 
+    /// Selections of a type that follow one relation at each level, `depth` levels deep: every way through the schema,
+    /// each on its own.
+    pub fn chains(&self, type_name: &str, depth: usize, page: usize) -> Vec<String> {
+        let Some(TypeKind::Object(object)) = self.kind(type_name) else { return vec![String::new()] };
+        let fields = || object.fields.iter().map(|field| &field.node);
+        if let Some(nodes) = fields().find(|field| field.name.node == "nodes") {
+            let inside = self.chains(base(&nodes.ty.node), depth, page);
+            return inside.into_iter().map(|chain| format!(" {{ totalCount nodes{chain} }}")).collect();
+        }
+        let is_relation =
+            |field: &FieldDefinition| matches!(self.kind(base(&field.ty.node)), Some(TypeKind::Object(_)));
+        let leaves: Vec<_> = fields().filter_map(|field| self.selected(field, 0, page)).collect();
+        let leaves = if leaves.is_empty() { "__typename".to_owned() } else { leaves.join(" ") };
+        let mut chains = Vec::new();
+        for field in fields().filter(|field| depth > 0 && is_relation(field)) {
+            let sized = field.arguments.iter().any(|argument| argument.node.name.node == "first");
+            let size = if sized { format!("(first: {page})") } else { String::new() };
+            for chain in self.chains(base(&field.ty.node), depth - 1, page) {
+                chains.push(format!(" {{ {leaves} {}{size}{chain} }}", field.name.node));
+            }
+        }
+        if chains.is_empty() { vec![format!(" {{ {leaves} }}")] } else { chains }
+    }
+
     fn selected(&self, field: &FieldDefinition, depth: usize, page: usize) -> Option<String> {
         let name = field.name.node.as_str();
         let type_name = base(&field.ty.node);
@@ -248,10 +271,8 @@ impl Walk {
         if arguments.iter().any(|argument| !argument.ty.node.nullable && argument.default_value.is_none()) {
             return None;
         }
-        let is_leaf = !matches!(
-            self.kind(type_name),
-            Some(TypeKind::Object(_) | TypeKind::Interface(_) | TypeKind::Union(_))
-        );
+        let is_leaf =
+            !matches!(self.kind(type_name), Some(TypeKind::Object(_) | TypeKind::Interface(_) | TypeKind::Union(_)));
         let sized = arguments.iter().any(|argument| argument.name.node == "first");
         let size = if sized { format!("(first: {page})") } else { String::new() };
         match (is_leaf, depth) {
@@ -309,7 +330,9 @@ fn id_prefix<'a>(field: &str, name: &str) -> &'a str {
             ("workspace", "wsp"),
         ];
         let found = kinds.into_iter().find(|(kind, _)| field.starts_with(kind));
-        found.map(|(_, prefix)| prefix).unwrap_or_else(|| panic!("which kind of id does {field} take? Say it in exceptions.rs"))
+        found
+            .map(|(_, prefix)| prefix)
+            .unwrap_or_else(|| panic!("which kind of id does {field} take? Say it in exceptions.rs"))
     })
 }
 

@@ -104,7 +104,12 @@ impl TestApp {
     /// A person without any tenant, signed in.
     pub async fn person(&self) -> TestUser {
         let name = unique("person");
-        let new = NewUser { email: format!("{name}@example.test"), display_name: name.clone(), password: None, is_verified: true };
+        let new = NewUser {
+            email: format!("{name}@example.test"),
+            display_name: name.clone(),
+            password: None,
+            is_verified: true,
+        };
         let email = new.email.clone();
         let services = &self.app.services;
         let ctx = platform::service::operator(services, "test", None);

@@ -12,10 +12,7 @@ use tenantry::{
 };
 
 use crate::database::demo::{self, ACME, GLOBEX};
-use crate::support::{
-    cluster::TestDatabase,
-    database::migrated,
-};
+use crate::support::{cluster::TestDatabase, database::migrated};
 
 /// A pool of the runtime login.
 pub fn pool(database: &TestDatabase, size: usize) -> Db {
