@@ -29,7 +29,11 @@ async fn rows_of(tenant: &TestTenant) -> String {
 
 #[tokio::test]
 async fn a_foreign_id_answers_like_an_unknown_one() {
-    let app = TestApp::start().await;
+    foreign_ids_are_unknown(&TestApp::start().await).await;
+}
+
+/// Tries every place that takes an id with one of another tenant and with one of nobody.
+pub async fn foreign_ids_are_unknown(app: &TestApp) {
     let (ours, theirs) = (app.tenant().await, app.tenant().await);
     let foreign = fixture::one_of_each(&theirs).await;
     let own = fixture::one_of_each(&ours).await;

@@ -9,3 +9,4 @@ mod foreign_ids;
 mod schema;
 mod statements;
 mod walk;
+mod walls;
