@@ -59,7 +59,8 @@ async fn statements_do_not_grow_with_rows() {
             // Not more. One less can happen: batches of two rows fall together less well than batches of fifty.
             assert!(fifty <= two, "{document}: {two} statements with 2 rows, {fifty} with 50");
             ways += 1;
-            grown += usize::from(rows_of_fifty >= 5 * rows_of_two.max(1));
+            // Of what both read, the rights of the owner are the same.
+            grown += usize::from(rows_of_fifty >= rows_of_two + 40);
         }
     }
     assert!(ways > 50 && grown > ways / 3, "{ways} ways, of which {grown} have more rows where there is more data");

@@ -295,10 +295,13 @@ impl Reply {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The codes of `errors`.
+    /// The codes of `errors`; one after the other, the same code counts once.
     pub fn codes(&self) -> Vec<&str> {
         let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-        errors.iter().map(|error| error["extensions"]["code"].as_str().unwrap_or("none")).collect()
+        let mut codes: Vec<_> =
+            errors.iter().map(|error| error["extensions"]["code"].as_str().unwrap_or("none")).collect();
+        codes.dedup();
+        codes
     }
 
     /// The data, where nothing failed.
