@@ -70,6 +70,8 @@ impl Drop for Holding {
 const FRESH: u8 = 0;
 const OPEN: u8 = 1;
 const FAILED: u8 = 2;
+/// Failed because the connection was lost.
+const LOST: u8 = 3;
 
 /// A transaction that has not ended.
 pub(super) struct Core {
@@ -182,9 +184,9 @@ impl Core {
     /// Runs one statement; the first one of the transaction carries the preamble with it.
     async fn run<R>(&self, as_person: bool, statement: impl Future<Output = QueryResult<R>>) -> Result<R, DbError> {
         let running = Running::enter(self);
-        if self.state.load(SeqCst) == FAILED {
+        if let Some(refusal) = self.refusal() {
             running.done();
-            return Err(DbError::Aborted);
+            return Err(refusal);
         }
         let first = self.state.compare_exchange(FRESH, OPEN, SeqCst, SeqCst).is_ok();
         let become_person = as_person && !self.user_is_set.swap(true, SeqCst);
@@ -201,9 +203,20 @@ impl Core {
         };
         running.done();
         result.map_err(|error| {
-            self.state.store(FAILED, SeqCst);
-            error.into()
+            let error = DbError::from(error);
+            let lost = matches!(error, DbError::Unavailable(_));
+            self.state.store(if lost { LOST } else { FAILED }, SeqCst);
+            error
         })
+    }
+
+    /// Why no further statement may run. A lost connection stays "come again later" for whoever asks next.
+    fn refusal(&self) -> Option<DbError> {
+        match self.state.load(SeqCst) {
+            FAILED => Some(DbError::Aborted),
+            LOST => Some(DbError::Unavailable("the connection was lost in this transaction".into())),
+            _ => None,
+        }
     }
 
     /// Sends fixed texts (`SAVEPOINT`, locks) in order, in one flight with what is polled beside it.
@@ -233,7 +246,7 @@ impl Core {
                 Ok(())
             }
             // PostgreSQL answers OK to the COMMIT of a failed transaction, so it must not be asked.
-            _ => Err(DbError::Aborted),
+            _ => Err(self.refusal().unwrap_or(DbError::Aborted)),
         }
     }
 

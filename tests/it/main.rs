@@ -3,6 +3,7 @@
 mod database;
 mod docs;
 mod everywhere;
+mod faults;
 mod firstrun;
 mod graphql;
 mod http;

@@ -70,14 +70,21 @@ fn delete(folder: &Path, lock: &InstanceLock) {
 /// A database of its own for one test.
 #[derive(Debug)]
 pub struct TestDatabase {
-    /// Its name in the shared cluster.
+    /// Its name in its cluster.
     pub name: String,
+    /// Its URL for the role `ROLE`: a cluster may go and come again, its address stays.
+    template: String,
 }
 
 impl TestDatabase {
+    /// A database of this cluster.
+    pub fn of(cluster: &Cluster, name: String) -> Self {
+        Self { template: cluster.url("ROLE", &name), name }
+    }
+
     /// The URL of this database for this role.
     pub fn url(&self, role: &str) -> String {
-        shared().url(role, &self.name)
+        self.template.replacen("//ROLE@", &format!("//{role}@"), 1)
     }
 }
 
@@ -86,5 +93,5 @@ pub async fn empty_database() -> TestDatabase {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     shared().create_database(&name, embedded::SUPERUSER).await.unwrap_or_else(|error| panic!("{error}"));
-    TestDatabase { name }
+    TestDatabase::of(shared(), name)
 }

@@ -20,7 +20,7 @@ pub async fn migrated() -> TestDatabase {
             database
         })
         .await;
-    let copy = TestDatabase { name: format!("copy_{}", NEXT.fetch_add(1, Ordering::Relaxed)) };
+    let copy = TestDatabase::of(shared(), format!("copy_{}", NEXT.fetch_add(1, Ordering::Relaxed)));
     // A copy has neither the owner nor the grants that the template has as a database.
     for sql in [
         format!("CREATE DATABASE {} TEMPLATE {} OWNER tenantry_owner", copy.name, template.name),
