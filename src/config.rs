@@ -114,9 +114,6 @@ pub struct PoolSettings {
     /// How long a request waits for a free connection, in milliseconds, before it is told to come back later.
     #[arg(long, value_name = "MS", default_value = "2000", value_parser = within::<u64>(10, 60_000))]
     pub pool_wait_ms: u64,
-    /// The longest time for one SQL statement in milliseconds.
-    #[arg(long, value_name = "MS", default_value = "5000", value_parser = within::<u64>(100, 600_000))]
-    pub statement_timeout_ms: u64,
 }
 
 /// The bounds of one GraphQL document; each is answered with its own error code.
@@ -144,9 +141,6 @@ pub struct LimitSettings {
     /// Cost, added up from the schema's `@cost` and `@listSize`.
     #[arg(long, value_name = "POINTS", default_value = "2000", value_parser = within::<u64>(10, 10_000_000))]
     pub limit_cost: u64,
-    /// Objects that the answer may hold.
-    #[arg(long, value_name = "COUNT", default_value = "10000", value_parser = within::<u64>(10, 10_000_000))]
-    pub limit_nodes: u64,
 }
 
 /// Tokens and secrets.

@@ -186,8 +186,8 @@ fn task(number: u32, members: &[MemberId]) -> TaskDraft {
     TaskDraft {
         title: format!("{} ({})", TITLES[index % TITLES.len()], index + 1),
         state: Some([TaskState::Todo, TaskState::InProgress, TaskState::Done][index % 3]),
-        points: (number % 4 > 0).then_some(i32::try_from(number).unwrap_or_default()),
-        due_on: (number % 2 == 0).then(|| first_day + Days::new(u64::from(number) * 3)),
+        points: (!number.is_multiple_of(4)).then_some(i32::try_from(number).unwrap_or_default()),
+        due_on: number.is_multiple_of(2).then(|| first_day + Days::new(u64::from(number) * 3)),
         assignee: members.get(index % (members.len() + 1)).copied(),
         ..TaskDraft::default()
     }

@@ -28,12 +28,11 @@ pub struct RowCompare<A, B, X, Y> {
     key: (X, Y),
 }
 
+/// A value as an expression of the type of a column.
+type Of<C, V> = <V as AsExpression<<C as Expression>::SqlType>>::Expression;
+
 /// The rows on `side` of `key`, compared by `columns` from left to right.
-pub fn beyond<A, B, X, Y>(
-    columns: (A, B),
-    side: Side,
-    key: (X, Y),
-) -> RowCompare<A, B, <X as AsExpression<A::SqlType>>::Expression, <Y as AsExpression<B::SqlType>>::Expression>
+pub fn beyond<A, B, X, Y>(columns: (A, B), side: Side, key: (X, Y)) -> RowCompare<A, B, Of<A, X>, Of<B, Y>>
 where
     A: Expression,
     B: Expression,

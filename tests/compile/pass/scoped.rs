@@ -2,7 +2,10 @@
 
 use diesel::{ExpressionMethods, QueryDsl};
 use tenantry::{
-    db::{DbError, TenantSql, TenantTx, WriteTx, tables::{members, projects, tasks}},
+    db::{
+        DbError, TenantSql, TenantTx, WriteTx,
+        tables::{members, projects, tasks},
+    },
     ids::TaskId,
 };
 

@@ -70,12 +70,8 @@ async fn what_the_schema_declares_is_what_happens() {
         let mut admitted = Vec::new();
         for (name, held, caller) in &callers {
             let expected = declared(&root, *held);
-            let happened = if held.is_none() {
-                let anonymous = anonymous(&walk, &root, caller).await;
-                anonymous
-            } else {
-                actual(&walk, &root, caller).await
-            };
+            let happened =
+                if held.is_none() { anonymous(&walk, &root, caller).await } else { actual(&walk, &root, caller).await };
             assert_eq!(happened, expected, "{} as {name}", root.name);
             if happened == "yes" {
                 admitted.push(name.as_str());

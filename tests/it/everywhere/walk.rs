@@ -90,11 +90,8 @@ impl Walk {
         for argument in &root.definition.arguments {
             let argument = &argument.node;
             let name = argument.name.node.to_string();
-            let is_id = base(&argument.ty.node) == "ID";
             let value = if name == "first" {
                 json!(page)
-            } else if argument.ty.node.nullable && !is_id {
-                continue;
             } else if argument.ty.node.nullable {
                 continue;
             } else {

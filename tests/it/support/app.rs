@@ -38,8 +38,6 @@ pub struct TestApp {
     pub url: String,
     /// Where health and metrics listen.
     pub admin_url: String,
-    /// Its time.
-    pub clock: Clock,
     http: reqwest::Client,
 }
 
@@ -86,7 +84,7 @@ impl TestApp {
         change(&mut settings);
         let url = database.url("tenantry_app").into();
         let platform = database.url("tenantry_platform").into();
-        let app = App::new(&settings, &keys(), &url, Some(&platform), clock.clone()).await.expect("the parts fit");
+        let app = App::new(&settings, &keys(), &url, Some(&platform), clock).await.expect("the parts fit");
         let any = "127.0.0.1:0".parse().expect("an address");
         let listeners = Listeners::bind(any, any).expect("free ports");
         let (api, admin) = (listeners.api_address, listeners.admin_address);
@@ -98,7 +96,7 @@ impl TestApp {
                 .unwrap_or_else(|error| panic!("the server does not begin: {error}"));
         });
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { app, database, url: format!("http://{api}"), admin_url: format!("http://{admin}"), clock, http }
+        Self { app, database, url: format!("http://{api}"), admin_url: format!("http://{admin}"), http }
     }
 
     /// A person without any tenant, signed in.

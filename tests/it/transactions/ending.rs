@@ -123,12 +123,9 @@ async fn without_closing_the_next_user_would_see_the_tenant_of_the_one_before() 
     }
     #[expect(clippy::disallowed_methods, reason = "shows what our own pool prevents")]
     let mut connection: deadpool::managed::Object<_> = pool.get().await.expect("a connection");
-    let tenant: String = diesel_async::RunQueryDsl::get_result(
-        diesel::select(diesel::dsl::sql::<Text>("current_setting('app.tenant_id', true)")),
-        &mut connection,
-    )
-    .await
-    .expect("an answer");
+    #[expect(clippy::disallowed_methods, reason = "shows what our own pool prevents")]
+    let query = diesel::select(diesel::dsl::sql::<Text>("current_setting('app.tenant_id', true)"));
+    let tenant: String = diesel_async::RunQueryDsl::get_result(query, &mut connection).await.expect("an answer");
     assert_eq!(tenant, ACME);
 }
 
