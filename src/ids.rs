@@ -185,8 +185,15 @@ fn write(f: &mut std::fmt::Formatter<'_>, prefix: &'static str, uuid: Uuid) -> s
     write!(f, "{}", type_safe_id::TypeSafeId::from_type_and_uuid(kind, uuid))
 }
 
+/// Longer than any id: a prefix, `_` and 26 characters.
+const MAX_CHARS: usize = 63;
+
 fn parse(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
     let wrong = InvalidId { expected: prefix };
+    // type-safe-id 0.3.3 cuts a long text at a byte and panics in the middle of a character; an id is short and ASCII.
+    if !text.is_ascii() || text.len() > MAX_CHARS {
+        return Err(wrong);
+    }
     let id: type_safe_id::TypeSafeId<type_safe_id::DynamicType> = text.parse().map_err(|_| wrong.clone())?;
     if id.type_prefix() == prefix { Ok(id.uuid()) } else { Err(wrong) }
 }
@@ -195,6 +202,12 @@ fn parse(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_long_text_with_a_character_across_the_cut_is_no_id() {
+        let text = format!("tsk_{}¥ and more", "a".repeat(58));
+        assert!(text.parse::<TaskId>().is_err() && parse_any(&text).is_err());
+    }
 
     #[test]
     fn prefixes_are_unique() {

@@ -1,7 +1,7 @@
 //! `tenantry doctor`: every rule of the database, checked from PostgreSQL's own catalogue.
 //!
 //! What must always hold: each table is on the list of global tables, on the list of tenant tables, or enrolled by
-//! whoever made it ([`tables`]); its walls stand; nobody at run time can go around them. A [`Finding`] names the rule,
+//! whoever made it (`tables`); its walls stand; nobody at run time can go around them. A [`Finding`] names the rule,
 //! the thing and the SQL that puts it right. Each rule has a test that breaks it, sees it found, and runs the fix.
 //!
 //! Start reading at [`examine`]; the rules are in `walls` (tables, keys, policies), `access` (logins, grants,
