@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, TestUser};
 
 #[tokio::test]
 async fn each_limit_has_its_own_code() {
@@ -87,4 +87,24 @@ async fn credentials_that_are_none_say_why() {
     }
     let reply = app.send("/graphql", &[], &json!({ "query": "{ viewer { user { id } } }" })).await;
     assert_eq!((reply.status, reply.codes()), (401, vec!["UNAUTHENTICATED"]));
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_stopped() {
+    let app = TestApp::isolated().await;
+    let tenant = app.tenant().await;
+    let project = tenant.project("Atlas").await;
+    tenant.task(&project, "Locked").await;
+    let database = &app.database.name;
+    let sql = format!("ALTER ROLE tenantry_app IN DATABASE {database} SET statement_timeout = '300ms'");
+    app.database.run("tenantry", &sql).await;
+    // The setting is for new connections: another server on the same database.
+    let app = TestApp::on(app.database.clone(), tenantry::clock::Clock::system(), |_| {}).await;
+    let owner = TestUser { app: app.clone(), ..tenant.owner.clone() };
+    let blocker = app.database.connect("tenantry").await;
+    blocker.batch_execute("BEGIN; LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    let reply = owner.query("{ tasks { nodes { id } } }", json!({})).await;
+    assert_eq!(reply.codes(), ["TIMEOUT"], "{:#}", reply.body);
+    blocker.batch_execute("ROLLBACK").await.expect("gives the lock back");
+    assert_eq!(owner.query("{ tasks { nodes { id } } }", json!({})).await.codes(), Vec::<&str>::new());
 }
