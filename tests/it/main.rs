@@ -1,5 +1,6 @@
 //! Every integration test, in one binary: it links once, and its tests share one private PostgreSQL.
 
+mod api_keys;
 mod database;
 mod docs;
 mod everywhere;
@@ -7,6 +8,7 @@ mod faults;
 mod firstrun;
 mod graphql;
 mod http;
+mod identity;
 mod stories;
 mod support;
 mod transactions;
