@@ -36,7 +36,7 @@ async fn nobody_makes_a_key_with_rights_that_they_lack() {
 async fn a_key_makes_none_that_can_do_more_or_lasts_longer_or_reaches_further() {
     let app = TestApp::start().await;
     let tenant = app.tenant().await;
-    let ends = app.clock.now() + Duration::hours(1);
+    let ends = app.app.services.clock.now() + Duration::hours(1);
     let parent = create(
         &tenant.owner,
         json!({
@@ -93,8 +93,11 @@ async fn a_key_of_a_workspace_stays_in_it() {
     assert_eq!(refused.payload("apiKeyCreate").user_errors(), ["INVALID at input.scopes"]);
     assert_eq!(refused.data()["apiKeyCreate"]["userErrors"][0]["params"]["refused"], json!(["billing:read"]));
 
-    let made =
-        create(&tenant.owner, json!({ "name": "demo", "scopes": ["projects:write"], "workspaceId": here })).await;
+    let made = create(
+        &tenant.owner,
+        json!({ "name": "demo", "scopes": ["projects:write", "workspaces:read"], "workspaceId": here }),
+    )
+    .await;
     assert_eq!(made.0["apiKey"]["workspaceId"], json!(here));
     let key = tenant.owner.with_token(&made.at("/secret"));
     key.mutate("projectCreate", "project { id }", json!({ "workspaceId": here, "name": "in" })).await;

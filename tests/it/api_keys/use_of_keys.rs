@@ -61,7 +61,7 @@ async fn a_typo_is_refused_without_a_word_to_the_database() {
         typo[20] = if typo[20] == 'x' { 'y' } else { 'x' };
     }
     let header = format!("Bearer {}", typo.iter().collect::<String>());
-    let (db, now) = (&app.app.services.db, app.clock.now());
+    let (db, now) = (&app.app.services.db, app.app.services.clock.now());
     let refused = authenticator.authenticate(db, Some(&header), now, &stats).await;
     assert_eq!(refused.expect_err("refused").reason(), "malformed");
     assert_eq!(stats.statements(), 0);

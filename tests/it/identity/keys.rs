@@ -98,7 +98,7 @@ async fn strangers_cannot_make_the_server_read_its_keys_without_end() {
     let authenticator = tenantry::domain::identity::Authenticator::new(app.app.services.identity.clone());
     let stats = Arc::new(tenantry::db::Stats::default());
     for _ in 0..50 {
-        let now = app.clock.now();
+        let now = app.app.services.clock.now();
         let refused = authenticator.authenticate(&app.app.services.db, Some(&bearer), now, &stats).await;
         assert_eq!(refused.expect_err("unknown").reason(), "unknown");
     }

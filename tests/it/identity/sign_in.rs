@@ -22,7 +22,7 @@ async fn address_and_password_open_a_session() {
     let reply = whoami(&app, &format!("Bearer {}", tokens.at("/accessToken"))).await;
     assert_eq!(reply.data()["viewer"]["user"]["id"], user.to_string());
     let ends: DateTime<Utc> = tokens.at("/accessTokenExpiresAt").parse().expect("a time");
-    assert!(ends <= app.clock.now() + Duration::minutes(15));
+    assert!(ends <= app.app.services.clock.now() + Duration::minutes(15));
     assert!(tokens.at("/refreshToken").starts_with("tnr_"));
     assert!(tokens.at("/sessionId").starts_with("ses_"));
 }
