@@ -69,7 +69,7 @@ async fn both_keys_of_a_rotation_work_until_the_overlap_is_over() {
     assert_eq!(reason(&old.query(TASKS, json!({})).await), "key_expired");
     // The owner's token has ended as well by now or not; the key needs nobody's.
     assert_eq!(new.query(TASKS, json!({})).await.status, 200);
-    assert_eq!(listed(&tenant.owner, "(filter: { isActive: false })").await, [id.clone()]);
+    assert_eq!(listed(&tenant.owner, "(filter: { isActive: false })").await, std::slice::from_ref(&id));
     assert_eq!(listed(&tenant.owner, "(filter: { isActive: true })").await, [rotated.at("/apiKey/id")]);
 
     let again = tenant.owner.try_mutate("apiKeyRotate", KEY, json!({ "id": id })).await;
