@@ -11,13 +11,13 @@ pub mod server;
 
 use std::{sync::Arc, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     clock::Clock,
     config::{Introspection, Keys, Settings},
     context::{MembershipCache, TenantCache},
-    db::{Db, PoolOptions},
+    db::{BadUrl, Db, DbError, LoginError, PoolOptions, migrate},
     domain::{Services, audit::RefusalQueue, identity},
     graphql::{
         cursor::CursorKey,
@@ -35,7 +35,19 @@ pub enum AppError {
     Policy(Vec<PolicyTableError>),
     /// A database URL cannot be used.
     #[error(transparent)]
-    Url(#[from] crate::db::BadUrl),
+    Url(#[from] BadUrl),
+    /// The database cannot be asked.
+    #[error("the database cannot be used")]
+    Db(#[from] DbError),
+    /// The login has more rights than a server may have.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// The database's migrations cannot be compared.
+    #[error(transparent)]
+    Migrations(#[from] migrate::MigrateError),
+    /// The tables are older than this program.
+    #[error("these migrations have not run: {}. Run `tenantry migrate up` first; a server never migrates by itself", .0.join(", "))]
+    Pending(Vec<String>),
     /// The signing keys cannot be read or made.
     #[error("the keys that sign access tokens cannot be used")]
     Keys(#[source] identity::KeyError),
@@ -57,7 +69,8 @@ pub struct App {
 }
 
 impl App {
-    /// Wires the parts. Reads the signing keys from the database, and makes one if there is none.
+    /// Wires the parts, on a login that row-level security binds and on tables that are as new as this program. Reads the
+    /// signing keys from the database, and makes one if there is none.
     ///
     /// # Errors
     /// [`AppError`]; a wrong schema is a defect of the release, the others are settings.
@@ -71,6 +84,11 @@ impl App {
         let options =
             PoolOptions { size: settings.pool.pool_size, wait: Duration::from_millis(settings.pool.pool_wait_ms) };
         let db = Db::new(database_url, platform_url, &options)?;
+        db.check_login().await??;
+        let pending = migrate::pending(database_url.expose_secret()).await?;
+        if !pending.is_empty() {
+            return Err(AppError::Pending(pending));
+        }
         let schema = schema::build();
         let table = PolicyTable::from_sdl(&schema::sdl(&schema)).map_err(AppError::Policy)?;
         let cache_ttl = Duration::from_millis(settings.auth.rights_cache_ttl_ms);

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use super::App;
 use crate::{
     config::Settings,
-    db::{DbError, LoginError, migrate},
+    db::{DbError, migrate},
     http::{
         admin::{self, Admin, Check, Readiness, Stopping},
         client::TrustedProxies,
@@ -41,15 +41,6 @@ pub enum ServeError {
     /// The database cannot be asked.
     #[error("the database cannot be used")]
     Db(#[from] DbError),
-    /// The database's migrations cannot be compared.
-    #[error(transparent)]
-    Migrations(#[from] migrate::MigrateError),
-    /// The login has more rights than a server may have.
-    #[error(transparent)]
-    Login(#[from] LoginError),
-    /// The tables are older than this program.
-    #[error("these migrations have not run: {}. Run `tenantry migrate up` first; `serve` never migrates by itself", .0.join(", "))]
-    Pending(Vec<String>),
 }
 
 fn listen_hint(error: &std::io::Error) -> &'static str {
@@ -127,16 +118,6 @@ impl Readiness for Ready {
 }
 
 impl App {
-    /// Refuses what a server must not start on: a login that row-level security does not bind, tables that are older.
-    ///
-    /// # Errors
-    /// [`ServeError::Login`], [`ServeError::Pending`], or that the database cannot be asked.
-    pub async fn check_database(&self, database_url: &SecretString) -> Result<(), ServeError> {
-        self.services.db.check_login().await??;
-        let pending = migrate::pending(database_url.expose_secret()).await?;
-        if pending.is_empty() { Ok(()) } else { Err(ServeError::Pending(pending)) }
-    }
-
     /// Serves until `stop` resolves; then finishes what is under way, within the time of grace.
     ///
     /// # Errors
@@ -149,7 +130,6 @@ impl App {
         listeners: Listeners,
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        self.check_database(database_url).await?;
         self.services.db.ensure_partitions(migrate::MONTHS_AHEAD).await?;
         let origins: Vec<Origin> =
             settings.server.cors_origins.iter().map(|origin| origin.parse()).collect::<Result<_, _>>()?;

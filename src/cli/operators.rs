@@ -138,7 +138,6 @@ pub fn with_services<T>(connection: &Connection, work: impl AsyncFnOnce(&Service
              postgres://tenantry_platform:…@host/tenantry",
         )?;
         let app = App::new(&connection.settings, &keys, database_url, Some(platform_url), Clock::system()).await?;
-        app.check_database(database_url).await?;
         let outcome = work(&app.services).await;
         app.services.refusals.drained().await;
         outcome

@@ -3,6 +3,7 @@
 mod api_keys;
 mod idempotency;
 mod limits;
+mod operators;
 mod paging;
 mod tasks;
 mod tenant_of_a_request;
