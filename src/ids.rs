@@ -133,8 +133,12 @@ ids! {
     MemberId "mbr",
     /// A role of a tenant.
     RoleId "rol",
-    /// A role given to a member, tenant-wide or on a workspace.
+    /// A role given to a member, a group or a service account, tenant-wide or on a workspace.
     RoleGrantId "rgr",
+    /// A group of members.
+    GroupId "grp",
+    /// A service account: what a program is in a tenant.
+    ServiceAccountId "sva",
     /// A workspace: a part of a tenant.
     WorkspaceId "wsp",
     /// A member's place in a workspace.

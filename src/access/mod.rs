@@ -2,6 +2,7 @@
 //!
 //! What always holds:
 //! - a grant for the whole tenant holds in every workspace; a grant on a workspace holds there and in its descendants;
+//! - what a tenant-wide grant allows stops at a private workspace, unless it gives `workspaces:update`;
 //! - a denial in any grant that applies to the place beats every permission to do it there;
 //! - a grant on a workspace never gives what only a tenant can give, and no role of a tenant gives a right of the platform;
 //! - a grant past its end counts for nothing, neither what it allows nor what it denies;
@@ -23,4 +24,4 @@ pub mod rights;
 
 pub use builtin_roles::{BuiltinRole, PlatformRole, RoleLevel};
 pub use permission::{Permission, PermissionLevel, PermissionSet, UnknownPermission};
-pub use rights::{Decision, EffectiveRights, On, Reach, RoleGrant, RolePolicy, Step, resolve};
+pub use rights::{Decision, EffectiveRights, On, Reach, RoleGrant, RolePolicy, RoleSays, Step, Through, resolve};

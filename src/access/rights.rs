@@ -1,33 +1,72 @@
 //! From grants to rights: [`resolve`] once per change of rights, [`EffectiveRights::allows`] per question.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 
 use super::permission::{Permission, PermissionSet};
-use crate::ids::{RoleId, WorkspaceId};
+use crate::ids::{GroupId, RoleGrantId, RoleId, WorkspaceId};
 
 /// How far up a tree of workspaces is followed. The database allows 5 levels; a loop in the data must not hang a request.
 const MAX_DEPTH: usize = 32;
 
-/// One role given to one principal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One role given to one principal, or to a group that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RoleGrant {
+    /// Its id.
+    pub id: RoleGrantId,
     /// The role.
     pub role: RoleId,
+    /// The group that holds it; `None` if the principal itself does.
+    pub group: Option<GroupId>,
     /// Where it was given; `None` is the whole tenant.
     pub workspace: Option<WorkspaceId>,
     /// From this instant on the grant counts for nothing.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// What a role says, its inherited role already merged in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What one role itself says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoleSays {
+    /// The role.
+    pub role: RoleId,
+    /// What it allows.
+    pub allow: PermissionSet,
+    /// What it denies, whatever else allows it.
+    pub deny: PermissionSet,
+}
+
+/// What a role says together with those it inherits from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RolePolicy {
     /// What it allows.
     pub allow: PermissionSet,
     /// What it denies, whatever else allows it.
     pub deny: PermissionSet,
+    /// Who says what: the role itself first, then what it inherits from.
+    line: Arc<[RoleSays]>,
+}
+
+impl RolePolicy {
+    /// The policy of a line of inheritance: the role itself first, then the role it inherits from, and so on.
+    pub fn of(line: impl Into<Arc<[RoleSays]>>) -> Self {
+        let line = line.into();
+        let all =
+            |set: fn(&RoleSays) -> PermissionSet| line.iter().map(set).fold(PermissionSet::EMPTY, PermissionSet::union);
+        Self { allow: all(|says| says.allow), deny: all(|says| says.deny), line }
+    }
+
+    /// Who says what: the role itself first, then what it inherits from.
+    pub fn line(&self) -> &[RoleSays] {
+        &self.line
+    }
+
+    fn who_says(&self, says: impl Fn(&RoleSays) -> bool) -> Option<RoleId> {
+        self.line.iter().find(|role| says(role)).map(|role| role.role)
+    }
 }
 
 /// What a question about a right is about.
@@ -76,33 +115,43 @@ impl Reach {
     }
 }
 
+/// The grant that a reason comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Through {
+    /// The grant, with its role, the place where it was given and the group that holds it.
+    pub grant: RoleGrant,
+    /// The role that says so: the one granted, or one that it inherits from.
+    pub says: RoleId,
+}
+
 /// One reason in the chain of a [`Decision`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// This grant gives the right: its role allows `by`, which is the permission itself or implies it.
+    /// This grant gives the right: its role allows `by`, which is the permission itself or implies it. When the grant was
+    /// given on an ancestor of the place, the place inherits it.
     Granted {
-        /// The role of the grant.
-        role: RoleId,
-        /// Where the role was given; `None` is the whole tenant. An ancestor of the place when it is inherited.
-        workspace: Option<WorkspaceId>,
+        /// Where it comes from.
+        through: Through,
         /// What the role allows literally.
         by: Permission,
     },
     /// This grant denies `denied` at the place: the permission itself, or what would have implied it.
     Denied {
-        /// The role of the grant.
-        role: RoleId,
-        /// Where the role was given; `None` is the whole tenant.
-        workspace: Option<WorkspaceId>,
+        /// Where it comes from.
+        through: Through,
         /// What the role denies literally.
         denied: Permission,
     },
     /// The role allows it, but it was given on a workspace and only a tenant-wide grant can give this right.
     TenantOnly {
-        /// The role of the grant.
-        role: RoleId,
-        /// Where the role was given.
-        workspace: WorkspaceId,
+        /// Where it comes from.
+        through: Through,
+    },
+    /// The role allows it in the whole tenant, but the place is private or lies in a private workspace, which only a grant
+    /// there opens.
+    Private {
+        /// Where it comes from.
+        through: Through,
     },
     /// The API key was not issued for it.
     OutsideScopes,
@@ -122,11 +171,20 @@ pub struct Decision {
 }
 
 /// A grant that counts, with what its role says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Source {
-    role: RoleId,
-    workspace: Option<WorkspaceId>,
+    grant: RoleGrant,
     policy: RolePolicy,
+}
+
+impl Source {
+    fn workspace(&self) -> Option<WorkspaceId> {
+        self.grant.workspace
+    }
+
+    fn through(&self, says: impl Fn(&RoleSays) -> bool) -> Through {
+        Through { grant: self.grant, says: self.policy.who_says(says).unwrap_or(self.grant.role) }
+    }
 }
 
 /// Everything a principal may do in one tenant, resolved.
@@ -136,7 +194,7 @@ struct Source {
 pub struct EffectiveRights {
     /// What holds for the tenant as a whole, and in every workspace that is not in `workspaces`.
     pub tenant: PermissionSet,
-    /// What holds in each workspace that a grant of its own or of an ancestor reaches.
+    /// What holds in each workspace that a grant of its own or of an ancestor reaches, or that is closed to tenant-wide ones.
     pub workspaces: HashMap<WorkspaceId, PermissionSet>,
     /// The tenant's access version that this was resolved from.
     pub version: i64,
@@ -144,32 +202,34 @@ pub struct EffectiveRights {
     granted: Vec<WorkspaceId>,
     sources: Vec<Source>,
     parents: HashMap<WorkspaceId, Option<WorkspaceId>>,
+    /// Where a tenant-wide grant does not reach, unless it gives `workspaces:update`.
+    private: HashSet<WorkspaceId>,
     scopes: PermissionSet,
     within: Option<HashSet<WorkspaceId>>,
 }
 
 /// Resolves grants into rights at the instant `now`.
 ///
-/// `tree` holds every workspace in the granted subtrees with its parent (the parent of a subtree's root may be given or
-/// not); a granted workspace that is missing in it stands alone. A grant of a role that `policies` does not know counts
-/// for nothing.
+/// `tree` holds every workspace in the granted and in the private subtrees with its parent (the parent of a subtree's root
+/// may be given or not); a granted workspace that is missing in it stands alone. `private` holds the private workspaces of
+/// the tenant: what a tenant-wide grant allows stops there, with everything below, unless tenant-wide grants give
+/// `workspaces:update`, which opens them all; what it denies does not stop. A grant of a role that `policies` does not
+/// know counts for nothing.
 pub fn resolve(
     grants: &[RoleGrant],
     policies: &HashMap<RoleId, RolePolicy>,
     tree: &[(WorkspaceId, Option<WorkspaceId>)],
+    private: &[WorkspaceId],
     now: DateTime<Utc>,
     version: i64,
 ) -> EffectiveRights {
     let sources: Vec<Source> = grants
         .iter()
         .filter(|grant| grant.expires_at.is_none_or(|end| now < end))
-        .filter_map(|grant| {
-            let policy = *policies.get(&grant.role)?;
-            Some(Source { role: grant.role, workspace: grant.workspace, policy })
-        })
+        .filter_map(|grant| Some(Source { grant: *grant, policy: policies.get(&grant.role)?.clone() }))
         .collect();
     let mut parents: HashMap<_, _> = tree.iter().copied().collect();
-    for workspace in sources.iter().filter_map(|source| source.workspace) {
+    for workspace in sources.iter().filter_map(Source::workspace).chain(private.iter().copied()) {
         parents.entry(workspace).or_insert(None);
     }
     let mut rights = EffectiveRights {
@@ -180,18 +240,23 @@ pub fn resolve(
         granted: Vec::new(),
         sources,
         parents,
+        private: HashSet::new(),
         scopes: PermissionSet::ALL,
         within: None,
     };
     rights.tenant = rights.weigh(On::Tenant).rights();
+    if !rights.tenant.contains(Permission::WorkspacesUpdate) {
+        rights.private = private.iter().copied().collect();
+    }
+    let is_granted = |workspace: WorkspaceId| {
+        rights.line(workspace).any(|place| rights.sources.iter().any(|source| source.workspace() == Some(place)))
+    };
+    rights.granted = rights.parents.keys().copied().filter(|workspace| is_granted(*workspace)).collect();
+    rights.granted.sort_unstable();
     rights.workspaces = (rights.parents.keys())
-        .filter(|workspace| {
-            rights.line(**workspace).any(|place| rights.sources.iter().any(|s| s.workspace == Some(place)))
-        })
+        .filter(|workspace| rights.granted.binary_search(workspace).is_ok() || rights.is_closed(**workspace))
         .map(|workspace| (*workspace, rights.weigh(On::Workspace(*workspace)).rights()))
         .collect();
-    rights.granted = rights.workspaces.keys().copied().collect();
-    rights.granted.sort_unstable();
     rights.anywhere = rights.everywhere_together();
     rights
 }
@@ -216,7 +281,7 @@ impl Weighed {
 impl EffectiveRights {
     /// Rights of somebody who may do nothing in the tenant.
     pub fn none() -> Self {
-        resolve(&[], &HashMap::new(), &[], DateTime::<Utc>::MIN_UTC, 0)
+        resolve(&[], &HashMap::new(), &[], &[], DateTime::<Utc>::MIN_UTC, 0)
     }
 
     /// Whether the permission is held there.
@@ -317,7 +382,8 @@ impl EffectiveRights {
     fn grants_for(&self, permission: Permission, on: On, steps: &mut Vec<Step>) {
         let denied = self.weigh(on).denied;
         for source in self.applying(on) {
-            let given = match source.workspace {
+            let given = match source.workspace() {
+                None if self.stops_at(on) => continue,
                 None => PermissionSet::TENANT,
                 Some(_) => PermissionSet::WORKSPACE,
             };
@@ -330,7 +396,7 @@ impl EffectiveRights {
                 literal.iter().find(|one| PermissionSet::from(*one).closure_without(denied).contains(permission))
             });
             if let Some(by) = by {
-                push(steps, Step::Granted { role: source.role, workspace: source.workspace, by });
+                push(steps, Step::Granted { through: source.through(|says| says.allow.contains(by)), by });
             }
         }
     }
@@ -352,7 +418,7 @@ impl EffectiveRights {
         let mut granted = false;
         let places = match on {
             On::Anywhere => {
-                let mut granted_on: Vec<_> = self.sources.iter().filter_map(|source| source.workspace).collect();
+                let mut granted_on: Vec<_> = self.sources.iter().filter_map(Source::workspace).collect();
                 granted_on.sort_unstable();
                 granted_on.dedup();
                 std::iter::once(On::Tenant).chain(granted_on.into_iter().map(On::Workspace)).collect()
@@ -363,13 +429,20 @@ impl EffectiveRights {
             for source in self.applying(place) {
                 for one in source.policy.deny.iter() {
                     if one == permission || one.implies().contains(permission) && self.is_allowed_by_some(one, place) {
-                        push(steps, Step::Denied { role: source.role, workspace: source.workspace, denied: one });
+                        let through = source.through(|says| says.deny.contains(one));
+                        push(steps, Step::Denied { through, denied: one });
                     }
                 }
-                let Some(workspace) = source.workspace else { continue };
-                if !PermissionSet::WORKSPACE.contains(permission) && source.policy.allow.closure().contains(permission)
-                {
-                    push(steps, Step::TenantOnly { role: source.role, workspace });
+                if !source.policy.allow.closure().contains(permission) {
+                    continue;
+                }
+                let through = source.through(|says| says.allow.closure().contains(permission));
+                match source.workspace() {
+                    Some(_) if !PermissionSet::WORKSPACE.contains(permission) => {
+                        push(steps, Step::TenantOnly { through });
+                    }
+                    None if self.stops_at(place) => push(steps, Step::Private { through }),
+                    _ => {}
                 }
             }
             granted |= self.weigh(place).rights().contains(permission);
@@ -387,24 +460,36 @@ impl EffectiveRights {
     /// What the sources say about a place, the key's restrictions left out.
     fn weigh(&self, on: On) -> Weighed {
         let mut weighed = Weighed::default();
+        let stops = self.stops_at(on);
         for source in self.applying(on) {
-            let allowed = match source.workspace {
+            weighed.denied = weighed.denied.union(source.policy.deny);
+            let allowed = match source.workspace() {
+                None if stops => continue,
                 None => &mut weighed.by_tenant,
                 Some(_) => &mut weighed.by_workspace,
             };
             *allowed = allowed.union(source.policy.allow);
-            weighed.denied = weighed.denied.union(source.policy.deny);
         }
         weighed
     }
 
     /// The grants that apply to a place: the tenant-wide ones, and those on the workspace and its ancestors.
     fn applying(&self, on: On) -> impl Iterator<Item = &Source> {
-        self.sources.iter().filter(move |source| match (source.workspace, on) {
+        self.sources.iter().filter(move |source| match (source.workspace(), on) {
             (None, _) => true,
             (Some(granted), On::Workspace(asked)) => self.line(asked).any(|place| place == granted),
             (Some(_), _) => false,
         })
+    }
+
+    /// Whether what tenant-wide grants allow stops here.
+    fn stops_at(&self, on: On) -> bool {
+        matches!(on, On::Workspace(workspace) if self.is_closed(workspace))
+    }
+
+    /// Whether the workspace is private, or lies in a private one, and no tenant-wide grant opens it.
+    fn is_closed(&self, workspace: WorkspaceId) -> bool {
+        !self.private.is_empty() && self.line(workspace).any(|place| self.private.contains(&place))
     }
 
     /// A workspace and its ancestors, as far as they are known.

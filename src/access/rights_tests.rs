@@ -26,12 +26,28 @@ fn tree() -> Vec<(WorkspaceId, Option<WorkspaceId>)> {
 
 /// Rights from (role number, where, what it allows, what it denies).
 fn rights_of(grants: &[(u8, Option<u8>, PermissionSet, PermissionSet)]) -> EffectiveRights {
-    let policies =
-        grants.iter().map(|(n, _, allow, deny)| (role(*n), RolePolicy { allow: *allow, deny: *deny })).collect();
-    let grants: Vec<_> = (grants.iter())
-        .map(|(n, place, ..)| RoleGrant { role: role(*n), workspace: place.map(workspace), expires_at: None })
-        .collect();
-    resolve(&grants, &policies, &tree(), at(0), 7)
+    rights_beside(grants, &[])
+}
+
+/// The same, where some workspaces are private.
+fn rights_beside(grants: &[(u8, Option<u8>, PermissionSet, PermissionSet)], private: &[u8]) -> EffectiveRights {
+    let policies = grants.iter().map(|(n, _, allow, deny)| (role(*n), policy(*n, *allow, *deny))).collect();
+    let grants: Vec<_> = (grants.iter()).map(|(n, place, ..)| grant(*n, place.map(workspace), None)).collect();
+    let private: Vec<_> = private.iter().copied().map(workspace).collect();
+    resolve(&grants, &policies, &tree(), &private, at(0), 7)
+}
+
+fn policy(n: u8, allow: PermissionSet, deny: PermissionSet) -> RolePolicy {
+    RolePolicy::of([RoleSays { role: role(n), allow, deny }])
+}
+
+fn grant(n: u8, workspace: Option<WorkspaceId>, expires_at: Option<DateTime<Utc>>) -> RoleGrant {
+    let id = RoleGrantId::from_uuid(uuid::Uuid::from_u128(n.into()));
+    RoleGrant { id, role: role(n), group: None, workspace, expires_at }
+}
+
+fn through(n: u8, place: Option<u8>) -> Through {
+    Through { grant: grant(n, place.map(workspace), None), says: role(n) }
 }
 
 const NOTHING: PermissionSet = PermissionSet::EMPTY;
@@ -51,7 +67,7 @@ fn a_workspace_grant_reaches_the_children_and_nobody_else() {
     assert_eq!(ada.workspaces_with(P::WorkspacesRead), Reach::All);
     assert_eq!(ada.workspaces_with(P::BillingRead), Reach::None);
     let decision = ada.decide(P::TasksWrite, On::Workspace(workspace(ATLAS_RESEARCH)));
-    assert_eq!(decision.steps, [Step::Granted { role: role(2), workspace: Some(workspace(ATLAS)), by: P::TasksWrite }]);
+    assert_eq!(decision.steps, [Step::Granted { through: through(2, Some(ATLAS)), by: P::TasksWrite }]);
 }
 
 #[test]
@@ -65,7 +81,7 @@ fn a_denial_below_cuts_one_branch() {
     assert_eq!(ada.workspaces_with(P::TasksWrite), Reach::AllExcept(vec![workspace(ATLAS_RESEARCH)]));
     // What only the denied right implied falls with it.
     assert!(!ada.allows(P::TasksRead, On::Workspace(workspace(ATLAS_RESEARCH))));
-    let denied = Step::Denied { role: role(2), workspace: Some(workspace(ATLAS_RESEARCH)), denied: P::TasksWrite };
+    let denied = Step::Denied { through: through(2, Some(ATLAS_RESEARCH)), denied: P::TasksWrite };
     assert_eq!(ada.decide(P::TasksWrite, On::Workspace(workspace(ATLAS_RESEARCH))).steps, [denied]);
     assert_eq!(ada.decide(P::TasksRead, On::Workspace(workspace(ATLAS_RESEARCH))).steps, [denied]);
 }
@@ -79,7 +95,7 @@ fn a_workspace_grant_never_gives_a_right_of_the_tenant() {
     let granter = rights_of(&[(1, Some(ATLAS), P::RolesGrant.into(), NOTHING)]);
     assert!(!granter.allows(P::RolesRead, On::Anywhere));
     let steps = granter.decide(P::RolesRead, On::Workspace(workspace(ATLAS))).steps;
-    assert_eq!(steps, [Step::TenantOnly { role: role(1), workspace: workspace(ATLAS) }]);
+    assert_eq!(steps, [Step::TenantOnly { through: through(1, Some(ATLAS)) }]);
 }
 
 #[test]
@@ -89,10 +105,10 @@ fn no_tenant_role_gives_a_right_of_the_platform() {
 
 #[test]
 fn a_grant_ends_at_its_instant() {
-    let policies = HashMap::from([(role(1), RolePolicy { allow: P::TasksRead.into(), deny: NOTHING })]);
-    let grant = RoleGrant { role: role(1), workspace: None, expires_at: Some(at(10)) };
-    assert!(resolve(&[grant], &policies, &[], at(9), 0).allows(P::TasksRead, On::Tenant));
-    assert!(!resolve(&[grant], &policies, &[], at(10), 0).allows(P::TasksRead, On::Tenant));
+    let policies = HashMap::from([(role(1), policy(1, P::TasksRead.into(), NOTHING))]);
+    let grant = grant(1, None, Some(at(10)));
+    assert!(resolve(&[grant], &policies, &[], &[], at(9), 0).allows(P::TasksRead, On::Tenant));
+    assert!(!resolve(&[grant], &policies, &[], &[], at(10), 0).allows(P::TasksRead, On::Tenant));
 }
 
 #[test]
@@ -109,11 +125,51 @@ fn a_key_for_one_workspace_does_nothing_elsewhere() {
 }
 
 #[test]
+fn a_grant_in_the_whole_tenant_stops_at_a_private_workspace() {
+    let developer = (1, None, BuiltinRole::Developer.permissions(), NOTHING);
+    let bo = rights_beside(&[developer], &[ATLAS]);
+    for closed in [ATLAS, ATLAS_RESEARCH] {
+        assert!(!bo.allows(P::TasksRead, On::Workspace(workspace(closed))), "{closed}");
+        let steps = bo.decide(P::TasksRead, On::Workspace(workspace(closed))).steps;
+        assert_eq!(steps, [Step::Private { through: through(1, None) }]);
+    }
+    assert!(bo.allows(P::TasksRead, On::Workspace(workspace(BOREALIS))));
+    assert_eq!(bo.workspaces_with(P::TasksRead), Reach::AllExcept(vec![workspace(ATLAS), workspace(ATLAS_RESEARCH)]));
+
+    let ada = rights_beside(&[developer, (2, Some(ATLAS), BuiltinRole::Guest.permissions(), NOTHING)], &[ATLAS]);
+    assert!(ada.allows(P::TasksRead, On::Workspace(workspace(ATLAS_RESEARCH))));
+    assert!(!ada.allows(P::TasksWrite, On::Workspace(workspace(ATLAS))), "what the tenant-wide role allows stops");
+
+    let dee = rights_beside(&[(1, None, BuiltinRole::Admin.permissions(), NOTHING)], &[ATLAS]);
+    assert_eq!(dee.workspaces_with(P::TasksWrite), Reach::All);
+    let denied = (3, None, NOTHING, P::TasksRead.into());
+    let eve = rights_beside(&[denied, (2, Some(ATLAS), BuiltinRole::Guest.permissions(), NOTHING)], &[ATLAS]);
+    assert!(!eve.allows(P::TasksRead, On::Workspace(workspace(ATLAS))), "what it denies does not");
+}
+
+#[test]
+fn a_reason_names_the_role_that_says_so() {
+    let line = [
+        RoleSays { role: role(1), allow: P::TasksRead.into(), deny: NOTHING },
+        RoleSays { role: role(2), allow: P::ProjectsWrite.into(), deny: P::TasksDelete.into() },
+    ];
+    let policies = HashMap::from([(role(1), RolePolicy::of(line))]);
+    let rights = resolve(&[grant(1, None, None)], &policies, &[], &[], at(0), 0);
+    let inherited = Through { grant: grant(1, None, None), says: role(2) };
+    assert_eq!(
+        rights.decide(P::ProjectsRead, On::Tenant).steps,
+        [Step::Granted { through: inherited, by: P::ProjectsWrite }]
+    );
+    let denied = rights.decide(P::TasksDelete, On::Tenant).steps;
+    assert_eq!(denied, [Step::Denied { through: inherited, denied: P::TasksDelete }]);
+}
+
+#[test]
 fn a_loop_in_the_tree_does_not_hang() {
     let looped = [(workspace(1), Some(workspace(2))), (workspace(2), Some(workspace(1)))];
-    let policies = HashMap::from([(role(1), RolePolicy { allow: P::TasksRead.into(), deny: NOTHING })]);
-    let grant = RoleGrant { role: role(1), workspace: Some(workspace(1)), expires_at: None };
-    let rights = resolve(&[grant], &policies, &looped, at(0), 0);
+    let policies = HashMap::from([(role(1), policy(1, P::TasksRead.into(), NOTHING))]);
+    let grant = grant(1, Some(workspace(1)), None);
+    let rights = resolve(&[grant], &policies, &looped, &[workspace(2)], at(0), 0);
     assert!(rights.allows(P::TasksRead, On::Workspace(workspace(2))));
 }
 
@@ -129,6 +185,7 @@ const SAMPLE: &[P] = &[
     P::MembersRead,
     P::MembersSuspend,
     P::TenantRead,
+    P::WorkspacesUpdate,
     P::SsoWrite,
     P::PlatformImpersonate,
 ];
@@ -142,11 +199,12 @@ struct World {
     grants: Vec<RoleGrant>,
     policies: HashMap<RoleId, RolePolicy>,
     tree: Vec<(WorkspaceId, Option<WorkspaceId>)>,
+    private: Vec<WorkspaceId>,
 }
 
 impl World {
     fn rights(&self) -> EffectiveRights {
-        resolve(&self.grants, &self.policies, &self.tree, at(5), 1)
+        resolve(&self.grants, &self.policies, &self.tree, &self.private, at(5), 1)
     }
 }
 
@@ -161,17 +219,19 @@ prop_compose! {
         policies in proptest::collection::vec((some_permissions(), proptest::option::weighted(0.3, some_permissions())), 1..5),
         grants in proptest::collection::vec((0u8..5, proptest::option::of(0u8..6), proptest::option::of(0i64..10)), 0..7),
         parents in proptest::collection::vec(proptest::option::of(0u8..6), 6),
+        private in proptest::collection::vec(0u8..6, 0..3),
     ) -> World {
         World {
             policies: (policies.into_iter().enumerate())
-                .map(|(n, (allow, deny))| (role(n as u8), RolePolicy { allow, deny: deny.unwrap_or_default() }))
+                .map(|(n, (allow, deny))| (role(n as u8), policy(n as u8, allow, deny.unwrap_or_default())))
                 .collect(),
             grants: (grants.into_iter())
-                .map(|(n, place, end)| RoleGrant { role: role(n), workspace: place.map(workspace), expires_at: end.map(at) })
+                .map(|(n, place, end)| grant(n, place.map(workspace), end.map(at)))
                 .collect(),
             tree: (parents.into_iter().enumerate())
                 .map(|(n, parent)| (workspace(n as u8), parent.map(workspace)))
                 .collect(),
+            private: private.into_iter().map(workspace).collect(),
         }
     }
 }
@@ -210,7 +270,12 @@ fn allowed_by_the_book(world: &World, permission: P, on: On) -> bool {
     if is_denied(permission) {
         return false;
     }
+    let in_private = line.iter().any(|place| world.private.contains(place));
+    let is_closed = in_private && !allowed_by_the_book(world, P::WorkspacesUpdate, On::Tenant);
     applying.iter().any(|(place, policy)| {
+        if is_closed && place.is_none() {
+            return false;
+        }
         let can_give = if place.is_some() { PermissionSet::WORKSPACE } else { PermissionSet::TENANT };
         can_give.contains(permission)
             && policy.allow.iter().any(|one| {
@@ -250,8 +315,8 @@ proptest! {
     fn another_denial_never_widens(world in world(), denied in some_permissions(), place in proptest::option::of(0u8..6)) {
         let before = world.rights();
         let mut after = world.clone();
-        after.policies.insert(role(99), RolePolicy { allow: PermissionSet::EMPTY, deny: denied });
-        after.grants.push(RoleGrant { role: role(99), workspace: place.map(workspace), expires_at: None });
+        after.policies.insert(role(99), policy(99, PermissionSet::EMPTY, denied));
+        after.grants.push(grant(99, place.map(workspace), None));
         is_no_wider(&after.rights(), &before)?;
         for policy in after.policies.values_mut() {
             policy.deny = policy.deny.union(denied);

@@ -13,18 +13,22 @@ use std::{
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 
-use super::{Principal, store};
+use super::{
+    Principal,
+    principal::GrantHolder,
+    store::{self, Holder},
+};
 use crate::{
     access::{EffectiveRights, PermissionSet},
     db::{Db, DbError, Scope, TenantTx},
-    ids::{ApiKeyId, MemberId, TenantId, UserId, WorkspaceId},
+    ids::{ApiKeyId, TenantId, UserId, WorkspaceId},
 };
 
 /// What a principal is in its tenant.
 #[derive(Debug, PartialEq)]
 pub struct Membership {
-    /// The member; for an API key its owner.
-    pub member: MemberId,
+    /// Who holds the grants: the member; for an API key its owner, a member or a service account.
+    pub holder: GrantHolder,
     /// What may be done now. For an API key: the owner's rights cut to the key's scopes.
     pub rights: EffectiveRights,
     /// Where an API key may be used from; empty means anywhere.
@@ -133,9 +137,9 @@ pub async fn load(tx: &TenantTx, principal: &Principal, now: DateTime<Utc>) -> R
 }
 
 async fn of_user(tx: &TenantTx, user: UserId, now: DateTime<Utc>) -> Result<Option<Membership>, DbError> {
-    let found = store::rights_of_user(tx, user, now).await?;
+    let found = store::rights_of(tx, Holder::User(user), now).await?;
     Ok(found.map(|found| Membership {
-        member: found.member,
+        holder: found.principal,
         rights: found.rights,
         allowed_networks: Vec::new(),
         valid_until: found.ends_at,
@@ -145,7 +149,9 @@ async fn of_user(tx: &TenantTx, user: UserId, now: DateTime<Utc>) -> Result<Opti
 async fn of_key(tx: &TenantTx, key: ApiKeyId, now: DateTime<Utc>) -> Result<Option<Membership>, DbError> {
     let (key, scopes) = futures::try_join!(store::find_key(tx, key), store::key_scopes(tx, key))?;
     let Some(key) = key.filter(|key| key.is_usable(now)) else { return Ok(None) };
-    let Some(owner) = store::rights_of_user(tx, key.owner_user, now).await? else { return Ok(None) };
+    let Some(owner) = key.owner() else { return Ok(None) };
+    // While the owner is suspended or disabled its keys rest.
+    let Some(owner) = store::rights_of(tx, owner, now).await?.filter(|owner| owner.is_active) else { return Ok(None) };
     let scopes: PermissionSet = scopes.into_iter().collect();
     let within: Option<HashSet<WorkspaceId>> = match key.workspace {
         Some(workspace) => Some(store::subtree(tx, workspace).await?),
@@ -153,7 +159,7 @@ async fn of_key(tx: &TenantTx, key: ApiKeyId, now: DateTime<Utc>) -> Result<Opti
     };
     let ends_at = [owner.ends_at, key.expires_at, key.overlap_until].into_iter().flatten().min();
     Ok(Some(Membership {
-        member: owner.member,
+        holder: owner.principal,
         rights: owner.rights.restricted_to(scopes, within.as_ref()),
         allowed_networks: key.allowed_networks,
         valid_until: ends_at,

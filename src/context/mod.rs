@@ -19,10 +19,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-pub(crate) use self::store::{KeyFound, access_version, find_key_by_hash, subtree};
+pub(crate) use self::store::{KeyFound, access_version, find_key_by_hash, is_active, subtree};
 pub use self::{
     membership::{Membership, MembershipCache},
-    principal::Principal,
+    principal::{GrantHolder, Principal},
     sources::{Source, SourceMismatch},
     tenant::{Tenant, TenantCache, TenantName, TenantStatus},
 };
@@ -166,7 +166,7 @@ impl RequestContext {
             (Principal::Anonymous, _) => ("anonymous", None),
             (Principal::ApiKey { key, .. }, _) => ("api_key", Some(key.uuid())),
             (Principal::Operator { .. }, _) => ("operator", None),
-            (Principal::Person { .. }, Some(membership)) => ("member", Some(membership.member.uuid())),
+            (Principal::Person { .. }, Some(membership)) => ("member", Some(membership.holder.uuid())),
             (Principal::Person { user, .. }, None) => ("user", Some(user.uuid())),
         }
     }

@@ -1,6 +1,6 @@
 //! The one who asks.
 
-use crate::ids::{ApiKeyId, SessionId, TenantId, UserId};
+use crate::ids::{ApiKeyId, Id, MemberId, ServiceAccountId, SessionId, TenantId, UserId};
 
 /// The one who asks, as proven by the credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,56 @@ pub enum Principal {
         /// The operating system's name of the operator, for the audit log.
         label: String,
     },
+}
+
+/// What a principal is in a tenant: the one who holds the grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GrantHolder {
+    /// A person, as a member.
+    Member(MemberId),
+    /// A program; its API keys act for it.
+    ServiceAccount(ServiceAccountId),
+}
+
+impl GrantHolder {
+    /// The member, if it is one.
+    pub fn member(self) -> Option<MemberId> {
+        match self {
+            Self::Member(member) => Some(member),
+            Self::ServiceAccount(_) => None,
+        }
+    }
+
+    /// The service account, if it is one.
+    pub fn service_account(self) -> Option<ServiceAccountId> {
+        match self {
+            Self::Member(_) => None,
+            Self::ServiceAccount(account) => Some(account),
+        }
+    }
+
+    /// The uuid inside, for the audit log.
+    pub fn uuid(self) -> uuid::Uuid {
+        match self {
+            Self::Member(member) => member.uuid(),
+            Self::ServiceAccount(account) => account.uuid(),
+        }
+    }
+}
+
+impl std::fmt::Display for GrantHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Member(member) => member.fmt(f),
+            Self::ServiceAccount(account) => account.fmt(f),
+        }
+    }
+}
+
+impl serde::Serialize for GrantHolder {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
 }
 
 impl Principal {

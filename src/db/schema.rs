@@ -33,7 +33,7 @@ diesel::table! {
         name -> Text,
         prefix -> Text,
         hint -> Text,
-        owner_member_id -> Uuid,
+        owner_member_id -> Nullable<Uuid>,
         workspace_id -> Nullable<Uuid>,
         allowed_cidrs -> Array<Nullable<Cidr>>,
         expires_at -> Nullable<Timestamptz>,
@@ -45,6 +45,7 @@ diesel::table! {
         version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        service_account_id -> Nullable<Uuid>,
     }
 }
 
@@ -102,6 +103,27 @@ diesel::table! {
         actor_id -> Nullable<Uuid>,
         audit_id -> Nullable<Uuid>,
         occurred_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    group_members (tenant_id, group_id, member_id) {
+        tenant_id -> Uuid,
+        group_id -> Uuid,
+        member_id -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    groups (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        description -> Text,
+        version -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -224,7 +246,7 @@ diesel::table! {
     role_grants (tenant_id, id) {
         tenant_id -> Uuid,
         id -> Uuid,
-        member_id -> Uuid,
+        member_id -> Nullable<Uuid>,
         role_id -> Uuid,
         workspace_id -> Nullable<Uuid>,
         expires_at -> Nullable<Timestamptz>,
@@ -232,6 +254,8 @@ diesel::table! {
         reason -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        group_id -> Nullable<Uuid>,
+        service_account_id -> Nullable<Uuid>,
     }
 }
 
@@ -257,6 +281,20 @@ diesel::table! {
         inherits_role_id -> Nullable<Uuid>,
         version -> Int4,
         deleted_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    service_accounts (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        name -> Text,
+        description -> Text,
+        owner_member_id -> Nullable<Uuid>,
+        status -> Text,
+        version -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
@@ -460,6 +498,8 @@ diesel::joinable!(audit_logs -> tenants (tenant_id));
 diesel::joinable!(builtin_role_permissions -> builtin_roles (role_key));
 diesel::joinable!(builtin_role_permissions -> permissions (permission));
 diesel::joinable!(events -> tenants (tenant_id));
+diesel::joinable!(group_members -> tenants (tenant_id));
+diesel::joinable!(groups -> tenants (tenant_id));
 diesel::joinable!(hostnames -> tenants (tenant_id));
 diesel::joinable!(idempotency_keys -> tenants (tenant_id));
 diesel::joinable!(members -> tenants (tenant_id));
@@ -470,6 +510,7 @@ diesel::joinable!(role_grants -> tenants (tenant_id));
 diesel::joinable!(role_permissions -> permissions (permission));
 diesel::joinable!(role_permissions -> tenants (tenant_id));
 diesel::joinable!(roles -> tenants (tenant_id));
+diesel::joinable!(service_accounts -> tenants (tenant_id));
 diesel::joinable!(slug_history -> tenants (tenant_id));
 diesel::joinable!(tasks -> tenants (tenant_id));
 diesel::joinable!(tenant_counters -> tenants (tenant_id));

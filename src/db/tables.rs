@@ -98,8 +98,14 @@ tenant_tables! {
     roles by tenant_id,
     /// What a role allows and denies.
     role_permissions by tenant_id,
-    /// Roles given to members, tenant-wide or on a workspace.
+    /// Roles given to members, groups and service accounts, tenant-wide or on a workspace.
     role_grants by tenant_id,
+    /// Groups of members.
+    groups by tenant_id,
+    /// Who belongs to a group.
+    group_members by tenant_id,
+    /// What programs are in the tenant.
+    service_accounts by tenant_id,
     /// The version of the tenant's rights; the cache key of every resolved permission set.
     access_versions by tenant_id,
     /// Workspaces: a tree, one of them the default.
@@ -141,6 +147,10 @@ diesel::allow_tables_to_appear_in_same_query!(workspace_members, members);
 diesel::allow_tables_to_appear_in_same_query!(workspace_members, users);
 diesel::allow_tables_to_appear_in_same_query!(workspace_members, user_emails);
 diesel::allow_tables_to_appear_in_same_query!(role_grants, members);
+diesel::allow_tables_to_appear_in_same_query!(role_grants, group_members);
+diesel::allow_tables_to_appear_in_same_query!(group_members, members);
+diesel::allow_tables_to_appear_in_same_query!(group_members, users);
+diesel::allow_tables_to_appear_in_same_query!(group_members, user_emails);
 diesel::allow_tables_to_appear_in_same_query!(role_grants, users);
 diesel::allow_tables_to_appear_in_same_query!(role_grants, user_emails);
 diesel::allow_tables_to_appear_in_same_query!(tenants, plans);

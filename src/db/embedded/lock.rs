@@ -66,3 +66,11 @@ impl InstanceLock {
         &self.folder
     }
 }
+
+impl Drop for InstanceLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started right now has a copy of the descriptor until it runs its
+        // own program, and the lock with it.
+        let _ = self.file.unlock();
+    }
+}

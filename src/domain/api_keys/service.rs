@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     access::{On, Permission, PermissionSet, Reach},
-    context::{self, Principal, RequestContext},
+    context::{self, GrantHolder, Principal, RequestContext},
     db::{DbError, Scope, Stats},
     domain::{
         Error, Problem, Services,
@@ -29,7 +29,7 @@ use crate::{
         codes::UserErrorCode,
         connection::{Direction, MAX_COUNTED, Page, PageRequest},
     },
-    ids::{ApiKeyId, Id, MemberId, TenantId, WorkspaceId},
+    ids::{ApiKeyId, Id, TenantId, WorkspaceId},
 };
 
 /// Why a key was revoked, if nobody said.
@@ -145,8 +145,8 @@ pub async fn rotate(
             let message = "The key is not in use any more, or has a successor already.";
             return Err(Problem::new(UserErrorCode::InvalidState, "input.id", message).into());
         }
-        if !members::service::active_among(work.tx, &[old.owner]).await?.contains(&old.owner) {
-            let message = "The key's owner is not an active member. Create a key of your own.";
+        if !context::is_active(work.tx, old.owner).await? {
+            let message = "The key's owner is suspended or gone. Create a key of your own.";
             return Err(Problem::new(UserErrorCode::InvalidState, "input.id", message).into());
         }
         check_scopes(work, old.scopes.iter().copied().collect(), old.workspace, old.owner).await?;
@@ -280,16 +280,16 @@ async fn check_workspace(work: &Work<'_>, workspace: WorkspaceId) -> Result<(), 
     }
 }
 
-async fn owner(work: &Work<'_>, draft: &CheckedDraft) -> Result<MemberId, Error> {
+async fn owner(work: &Work<'_>, draft: &CheckedDraft) -> Result<GrantHolder, Error> {
     if let Some(membership) = work.membership() {
-        return Ok(membership.member);
+        return Ok(membership.holder);
     }
     let path = "input.ownerId";
     let Some(owner) = draft.owner else {
         return Err(Problem::new(UserErrorCode::Required, path, "Name the member whom the key belongs to.").into());
     };
     match members::service::active_among(work.tx, &[owner]).await?.contains(&owner) {
-        true => Ok(owner),
+        true => Ok(GrantHolder::Member(owner)),
         false => Err(Problem::not_found(path, "active member").into()),
     }
 }
@@ -302,12 +302,12 @@ async fn check_scopes(
     work: &Work<'_>,
     scopes: PermissionSet,
     workspace: Option<WorkspaceId>,
-    owner: MemberId,
+    owner: GrantHolder,
 ) -> Result<(), Error> {
     let Some(membership) = work.membership() else { return Ok(()) }; // an operator
     let rights = &membership.rights;
     let on = workspace.map_or(On::Tenant, On::Workspace);
-    let missing: PermissionSet = if membership.member == owner {
+    let missing: PermissionSet = if membership.holder == owner {
         scopes.iter().filter(|scope| !rights.allows(*scope, on)).collect()
     } else {
         let below = match workspace {

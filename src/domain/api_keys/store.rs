@@ -10,11 +10,12 @@ use ipnetwork::IpNetwork;
 use super::types::{ApiKey, ApiKeyFind};
 use crate::{
     access::{Permission, PermissionSet, Reach},
+    context::GrantHolder,
     db::{
         DbError, TenantTx, WriteTx,
         tables::{api_key_scopes, api_keys, workspaces},
     },
-    ids::{ApiKeyId, MemberId, WorkspaceId},
+    ids::{ApiKeyId, MemberId, ServiceAccountId, WorkspaceId},
     keyset,
 };
 
@@ -25,7 +26,8 @@ struct Row {
     name: String,
     prefix: String,
     hint: String,
-    owner_member_id: MemberId,
+    owner_member_id: Option<MemberId>,
+    service_account_id: Option<ServiceAccountId>,
     workspace_id: Option<WorkspaceId>,
     allowed_cidrs: Vec<Option<IpNetwork>>,
     expires_at: Option<DateTime<Utc>>,
@@ -40,13 +42,15 @@ struct Row {
 }
 
 impl Row {
-    fn with_scopes(self, scopes: PermissionSet) -> ApiKey {
-        ApiKey {
+    /// `None` for a key that belongs to nobody, which a constraint rules out.
+    fn with_scopes(self, scopes: PermissionSet) -> Option<ApiKey> {
+        let owner = self.owner_member_id.map(GrantHolder::Member);
+        Some(ApiKey {
             id: self.id,
             name: self.name,
             prefix: self.prefix,
             hint: self.hint,
-            owner: self.owner_member_id,
+            owner: owner.or(self.service_account_id.map(GrantHolder::ServiceAccount))?,
             workspace: self.workspace_id,
             scopes: scopes.iter().collect(),
             allowed_networks: self.allowed_cidrs.into_iter().flatten().collect(),
@@ -59,7 +63,7 @@ impl Row {
             version: self.version,
             created_at: self.created_at,
             updated_at: self.updated_at,
-        }
+        })
     }
 }
 
@@ -82,7 +86,7 @@ async fn complete(tx: &TenantTx, rows: Vec<Row>) -> Result<Vec<ApiKey>, DbError>
         }
     }
     let scopes_of = |row: &Row| by_key.get(&row.id).copied().unwrap_or_default();
-    Ok(rows.into_iter().map(|row| (scopes_of(&row), row)).map(|(scopes, row)| row.with_scopes(scopes)).collect())
+    Ok(rows.into_iter().map(|row| (scopes_of(&row), row)).filter_map(|(scopes, row)| row.with_scopes(scopes)).collect())
 }
 
 /// Keys with these ids, in no particular order. Unknown and foreign ids are absent. Two statements.
@@ -178,7 +182,8 @@ struct NewRow {
     name: String,
     prefix: String,
     hint: String,
-    owner_member_id: MemberId,
+    owner_member_id: Option<MemberId>,
+    service_account_id: Option<ServiceAccountId>,
     workspace_id: Option<WorkspaceId>,
     allowed_cidrs: Vec<Option<IpNetwork>>,
     expires_at: Option<DateTime<Utc>>,
@@ -203,7 +208,8 @@ pub(super) async fn insert(tx: &WriteTx, key: &ApiKey, hash: [u8; 32]) -> Result
         name: key.name.clone(),
         prefix: key.prefix.clone(),
         hint: key.hint.clone(),
-        owner_member_id: key.owner,
+        owner_member_id: key.owner.member(),
+        service_account_id: key.owner.service_account(),
         workspace_id: key.workspace,
         allowed_cidrs: key.allowed_networks.iter().copied().map(Some).collect(),
         expires_at: key.expires_at,

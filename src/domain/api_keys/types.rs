@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use crate::{
     access::{Permission, PermissionSet},
+    context::GrantHolder,
     domain::{Problem, mutation::Effect},
     graphql::codes::UserErrorCode,
     ids::{ApiKeyId, MemberId, WorkspaceId},
@@ -36,7 +37,7 @@ pub struct ApiKey {
     /// Its last four characters.
     pub hint: String,
     /// On whose behalf it acts.
-    pub owner: MemberId,
+    pub owner: GrantHolder,
     /// The workspace it is restricted to; `None` is the whole tenant.
     pub workspace: Option<WorkspaceId>,
     /// What it was issued for, in the order of the catalogue.

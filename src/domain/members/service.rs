@@ -46,7 +46,7 @@ pub fn sight(ctx: &RequestContext) -> Sight {
 /// The member that the caller is; `None` for an API key, which acts for its owner but is not the owner.
 pub fn own_member(ctx: &RequestContext) -> Option<MemberId> {
     match (&ctx.principal, &ctx.membership) {
-        (Principal::Person { .. }, Some(membership)) => Some(membership.member),
+        (Principal::Person { .. }, Some(membership)) => membership.holder.member(),
         _ => None,
     }
 }

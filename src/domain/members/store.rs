@@ -12,7 +12,7 @@ use super::types::{Member, MemberFind, MemberStatus, Sight, User};
 use crate::{
     db::{
         DbError, Person, TenantTx,
-        tables::{members, role_grants, user_emails, users, workspace_members},
+        tables::{group_members, members, role_grants, user_emails, users, workspace_members},
     },
     ids::{MemberId, UserId},
     keyset,
@@ -51,12 +51,21 @@ macro_rules! seen {
                     .select(workspace_members::member_id);
                 let holds = role_grants::in_tenant($tx)
                     .filter(role_grants::workspace_id.assume_not_null().eq_any(workspaces.clone()))
-                    .select(role_grants::member_id);
+                    .filter(role_grants::member_id.is_not_null())
+                    .select(role_grants::member_id.assume_not_null());
+                let groups = role_grants::in_tenant($tx)
+                    .filter(role_grants::workspace_id.assume_not_null().eq_any(workspaces.clone()))
+                    .filter(role_grants::group_id.is_not_null())
+                    .select(role_grants::group_id.assume_not_null());
+                let grouped = group_members::in_tenant($tx)
+                    .filter(group_members::group_id.eq_any(groups.sub()))
+                    .select(group_members::member_id);
                 query = query.filter(
                     members::id
                         .eq_any(own.iter().copied().collect::<Vec<_>>())
                         .or(members::id.eq_any(belongs.sub()))
-                        .or(members::id.eq_any(holds.sub())),
+                        .or(members::id.eq_any(holds.sub()))
+                        .or(members::id.eq_any(grouped.sub())),
                 );
             }
         }
@@ -81,8 +90,17 @@ macro_rules! filtered {
             let holders = role_grants::in_tenant($tx)
                 .filter(role_grants::role_id.eq(role))
                 .filter(role_grants::expires_at.is_null().or(role_grants::expires_at.gt($now)))
-                .select(role_grants::member_id);
-            query = query.filter(members::id.eq_any(holders.sub()));
+                .filter(role_grants::member_id.is_not_null())
+                .select(role_grants::member_id.assume_not_null());
+            let groups = role_grants::in_tenant($tx)
+                .filter(role_grants::role_id.eq(role))
+                .filter(role_grants::expires_at.is_null().or(role_grants::expires_at.gt($now)))
+                .filter(role_grants::group_id.is_not_null())
+                .select(role_grants::group_id.assume_not_null());
+            let grouped = group_members::in_tenant($tx)
+                .filter(group_members::group_id.eq_any(groups.sub()))
+                .select(group_members::member_id);
+            query = query.filter(members::id.eq_any(holders.sub()).or(members::id.eq_any(grouped.sub())));
         }
         query
     }};

@@ -7,7 +7,7 @@ use super::{
     types::{Grant, Role},
 };
 use crate::{
-    access::{On, Permission, RolePolicy},
+    access::{On, Permission, PermissionSet, RolePolicy, RoleSays},
     context::RequestContext,
     db::{DbError, TenantTx},
     domain::{
@@ -49,18 +49,19 @@ impl Batch for PolicyOfRole {
         ctx: &RequestContext,
         keys: &[RoleId],
     ) -> Result<HashMap<RoleId, RolePolicy>, DbError> {
-        let mut found: HashMap<RoleId, RolePolicy> = HashMap::new();
+        let mut found: HashMap<RoleId, RoleSays> = HashMap::new();
         if !sees_roles(ctx) {
-            return Ok(found);
+            return Ok(HashMap::new());
         }
         for (role, permission, effect) in store::permissions(tx, keys).await? {
             // A permission that this release does not know is nothing that it could name.
             let Ok(permission) = permission.parse::<Permission>() else { continue };
-            let policy = found.entry(role).or_default();
-            let set = if effect == "deny" { &mut policy.deny } else { &mut policy.allow };
+            let nothing = RoleSays { role, allow: PermissionSet::EMPTY, deny: PermissionSet::EMPTY };
+            let says = found.entry(role).or_insert(nothing);
+            let set = if effect == "deny" { &mut says.deny } else { &mut says.allow };
             set.insert(permission);
         }
-        Ok(found)
+        Ok(found.into_iter().map(|(role, says)| (role, RolePolicy::of([says]))).collect())
     }
 }
 
@@ -84,7 +85,8 @@ impl Batch for GrantsOfMember {
         let hidden = hidden_workspaces(tx, ctx, &grants).await?;
         for grant in grants {
             if grant.workspace_id.is_none_or(|workspace| !hidden.contains(&workspace)) {
-                found.entry(grant.member_id).or_default().push(grant);
+                let Some(member) = grant.member_id else { continue };
+                found.entry(member).or_default().push(grant);
             }
         }
         Ok(found)
@@ -101,7 +103,7 @@ async fn hidden_workspaces(
 ) -> Result<HashSet<WorkspaceId>, DbError> {
     let own = own_member(ctx);
     let (sight, reach) = (Sight::of_request(ctx), ctx.reach(Permission::WorkspacesRead));
-    let others = grants.iter().filter(|grant| own != Some(grant.member_id));
+    let others = grants.iter().filter(|grant| own.is_none() || own != grant.member_id);
     let (perhaps, mut hidden): (HashSet<_>, HashSet<_>) = others
         .filter_map(|grant| grant.workspace_id)
         .filter(|workspace| !reach.contains(*workspace) || !sight.enters_private(*workspace))

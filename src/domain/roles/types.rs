@@ -5,7 +5,7 @@ use diesel::{Queryable, Selectable};
 
 use crate::{
     db::tables::{role_grants, roles},
-    ids::{MemberId, RoleGrantId, RoleId, WorkspaceId},
+    ids::{GroupId, MemberId, RoleGrantId, RoleId, ServiceAccountId, WorkspaceId},
     text_enum,
 };
 
@@ -41,14 +41,18 @@ pub struct Role {
     pub created_at: DateTime<Utc>,
 }
 
-/// A role given to a member.
+/// A role given to a member, a group or a service account: one of the three.
 #[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = role_grants)]
 pub struct Grant {
     /// Its id.
     pub id: RoleGrantId,
-    /// Who holds it.
-    pub member_id: MemberId,
+    /// The member that holds it.
+    pub member_id: Option<MemberId>,
+    /// The group that holds it.
+    pub group_id: Option<GroupId>,
+    /// The service account that holds it.
+    pub service_account_id: Option<ServiceAccountId>,
     /// The role.
     pub role_id: RoleId,
     /// Where; `None` is the whole tenant.

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    access::{BuiltinRole, PermissionSet, RoleGrant, RolePolicy, resolve},
-    ids::{Id, RoleId},
+    access::{BuiltinRole, PermissionSet, RoleGrant, RolePolicy, RoleSays, resolve},
+    ids::{Id, RoleGrantId, RoleId},
 };
 
 const ATLAS: u128 = 1;
@@ -21,14 +21,21 @@ fn rights(grants: &[(BuiltinRole, Option<u128>)]) -> EffectiveRights {
     let role = |number: usize| RoleId::from_uuid(Uuid::from_u128(number as u128));
     let policies: HashMap<_, _> = (grants.iter().enumerate())
         .map(|(number, (built_in, _))| {
-            (role(number), RolePolicy { allow: built_in.permissions(), deny: PermissionSet::EMPTY })
+            let says = RoleSays { role: role(number), allow: built_in.permissions(), deny: PermissionSet::EMPTY };
+            (role(number), RolePolicy::of([says]))
         })
         .collect();
     let grants: Vec<_> = (grants.iter().enumerate())
-        .map(|(number, (_, place))| RoleGrant { role: role(number), workspace: place.map(id), expires_at: None })
+        .map(|(number, (_, place))| RoleGrant {
+            id: RoleGrantId::from_uuid(Uuid::from_u128(number as u128)),
+            role: role(number),
+            group: None,
+            workspace: place.map(id),
+            expires_at: None,
+        })
         .collect();
     let tree = [(id(ATLAS), None), (id(RESEARCH), Some(id(ATLAS))), (id(BOREALIS), None)];
-    resolve(&grants, &policies, &tree, DateTime::UNIX_EPOCH, 1)
+    resolve(&grants, &policies, &tree, &[], DateTime::UNIX_EPOCH, 1)
 }
 
 fn workspace(number: u128, visibility: Visibility) -> Workspace {

@@ -108,8 +108,11 @@ async fn a_newer_database_is_left_alone() {
 #[tokio::test]
 async fn a_step_that_fails_leaves_nothing_and_says_why() {
     let database = migrated().await;
-    migrate::down(&database.url(MIGRATE), 1).await.expect("one down");
-    // Somebody's own constraint is in the way of the last step.
+    let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).expect("the steps");
+    let names = folders.map(|folder| folder.expect("a folder").file_name().to_string_lossy().into_owned());
+    let later = names.filter(|name| name.as_str() >= "2026-11-23-000600" && name.starts_with("20")).count();
+    migrate::down(&database.url(MIGRATE), later).await.expect("down to before the catalogue");
+    // Somebody's own constraint is in the way of the step that fills it.
     database.run(MIGRATE, "ALTER TABLE plans ADD CONSTRAINT no_plans CHECK (key <> 'team')").await;
     let error = migrate::up(&database.url(MIGRATE)).await.expect_err("refused");
     let text = error.to_string();
