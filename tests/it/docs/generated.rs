@@ -11,7 +11,7 @@ use tenantry::{
 use super::blocks::root;
 
 /// Compares a part of a document with what it must be, or writes it.
-fn hold(path: &str, part: &str, wanted: &str) {
+pub(super) fn hold(path: &str, part: &str, wanted: &str) {
     let file = root().join(path);
     let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}"));
     let (begin, end) = (format!("<!-- generated: {part} -->\n"), format!("<!-- end: {part} -->"));

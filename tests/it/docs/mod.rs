@@ -14,6 +14,7 @@ mod blocks;
 mod commands;
 mod generated;
 mod names;
+mod permissions;
 mod queries;
 mod sessions;
 

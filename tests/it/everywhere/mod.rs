@@ -8,5 +8,5 @@ mod fixture;
 mod foreign_ids;
 mod schema;
 mod statements;
-mod walk;
+pub mod walk;
 mod walls;
