@@ -149,6 +149,8 @@ ids! {
     TaskId "tsk",
     /// An API key; never the key's secret.
     ApiKeyId "key",
+    /// Ownership on its way from one member to another.
+    OwnershipTransferId "otr",
     /// An entry of the audit log.
     AuditLogId "aud",
     /// An outgoing event.

@@ -6,13 +6,14 @@ use crate::domain::{
     api_keys::graphql::{ApiKeysMutation, ApiKeysQuery},
     audit::graphql::AuditQuery,
     identity::graphql::IdentityMutation,
-    members::graphql::MembersQuery,
+    members::graphql::{MembersMutation, MembersQuery},
     nodes::NodesQuery,
+    ownership::graphql::{OwnershipMutation, OwnershipQuery},
     projects::graphql::{ProjectsMutation, ProjectsQuery},
     roles::graphql::RolesQuery,
     tasks::graphql::{TasksMutation, TasksQuery},
     tenants::{graphql::TenantsQuery, viewer::ViewerQuery},
-    workspaces::graphql::{WorkspacesMutation, WorkspacesQuery},
+    workspaces::graphql::{RosterMutation, RosterQuery, WorkspacesMutation, WorkspacesQuery},
 };
 
 /// Everything that can be read.
@@ -21,9 +22,11 @@ pub struct Query(
     ViewerQuery,
     TenantsQuery,
     WorkspacesQuery,
+    RosterQuery,
     ProjectsQuery,
     TasksQuery,
     MembersQuery,
+    OwnershipQuery,
     RolesQuery,
     ApiKeysQuery,
     AuditQuery,
@@ -32,7 +35,16 @@ pub struct Query(
 
 /// Everything that can be changed.
 #[derive(MergedObject, Default)]
-pub struct Mutation(IdentityMutation, WorkspacesMutation, ProjectsMutation, TasksMutation, ApiKeysMutation);
+pub struct Mutation(
+    IdentityMutation,
+    WorkspacesMutation,
+    RosterMutation,
+    ProjectsMutation,
+    TasksMutation,
+    MembersMutation,
+    OwnershipMutation,
+    ApiKeysMutation,
+);
 
 /// The API.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;

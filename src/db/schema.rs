@@ -177,6 +177,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    ownership_transfers (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        from_member_id -> Uuid,
+        to_member_id -> Uuid,
+        state -> Text,
+        expires_at -> Timestamptz,
+        resolved_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     permissions (name) {
         name -> Text,
         level -> Text,
@@ -283,6 +297,15 @@ diesel::table! {
         deleted_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    search_terms (tenant_id, kind, term, target_id) {
+        tenant_id -> Uuid,
+        kind -> Text,
+        term -> Text,
+        target_id -> Uuid,
     }
 }
 

@@ -126,6 +126,10 @@ tenant_tables! {
     audit_logs by tenant_id,
     /// What repeated requests are answered from.
     idempotency_keys by tenant_id,
+    /// Parts of texts that searches look for; kept by triggers.
+    search_terms by tenant_id,
+    /// Ownership on its way from one member to another.
+    ownership_transfers by tenant_id,
 }
 
 global_tables! {
@@ -153,5 +157,6 @@ diesel::allow_tables_to_appear_in_same_query!(group_members, users);
 diesel::allow_tables_to_appear_in_same_query!(group_members, user_emails);
 diesel::allow_tables_to_appear_in_same_query!(role_grants, users);
 diesel::allow_tables_to_appear_in_same_query!(role_grants, user_emails);
+diesel::allow_tables_to_appear_in_same_query!(search_terms, members);
 diesel::allow_tables_to_appear_in_same_query!(tenants, plans);
 diesel::allow_tables_to_appear_in_same_query!(api_keys, api_key_scopes);

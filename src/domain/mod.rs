@@ -15,6 +15,7 @@ pub mod identity;
 pub mod members;
 pub mod mutation;
 pub mod nodes;
+pub mod ownership;
 pub mod platform;
 pub mod projects;
 pub mod reading;

@@ -212,6 +212,9 @@ pub(super) const TENANT: &[Tenant] = &[
     changed("api_keys"),
     changed("api_key_scopes"),
     changed("idempotency_keys"),
+    changed("ownership_transfers"),
+    // Kept by triggers.
+    Tenant { name: "search_terms", app: SELECT, platform: SELECT },
     Tenant { name: "events", app: APPEND, platform: APPEND },
     Tenant { name: "audit_logs", app: APPEND, platform: APPEND },
 ];

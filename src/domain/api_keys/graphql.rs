@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     service,
-    types::{ApiKey, ApiKeyDraft, ApiKeyFind, Issued},
+    types::{ApiKey, ApiKeyChanges, ApiKeyDraft, ApiKeyFind, Issued},
 };
 use crate::{
     access::{
@@ -186,6 +186,22 @@ pub struct ApiKeyCreateInput {
     allowed_cidrs: Option<Vec<String>>,
 }
 
+/// Changes of an API key. What is absent stays. Its scopes cannot be changed: make another key.
+#[derive(Debug, InputObject)]
+pub struct ApiKeyUpdateInput {
+    /// The key.
+    id: ID,
+    /// The version you changed; the change is refused if somebody was faster.
+    version: Option<i32>,
+    /// What people call it, 1 to 120 characters.
+    name: Option<String>,
+    /// From where it may be used, replaced as a whole: up to 50 networks like `10.0.0.0/8`, or addresses; empty means from
+    /// anywhere.
+    allowed_cidrs: Option<Vec<String>>,
+    /// When it ends: in the future, and not later than it does now.
+    expires_at: Option<DateTime>,
+}
+
 /// An API key to replace.
 #[derive(Debug, InputObject)]
 pub struct ApiKeyRotateInput {
@@ -242,6 +258,15 @@ secret_payloads! {
     ApiKeyRotatePayload,
 }
 
+/// What `apiKeyUpdate` did.
+#[derive(SimpleObject)]
+pub struct ApiKeyUpdatePayload {
+    /// The key; null if nothing was written.
+    api_key: Option<ApiKeyNode>,
+    /// What to correct. Empty means that it was done.
+    user_errors: Vec<UserError>,
+}
+
 /// What `apiKeyRevoke` did.
 #[derive(SimpleObject)]
 pub struct ApiKeyRevokePayload {
@@ -281,6 +306,35 @@ impl ApiKeysMutation {
             service::create(gql::services(ctx), gql::request(ctx), draft).await
         };
         gql::payload(written.await, async |id| again(ctx, id).await, ApiKeyCreatePayload::new).await
+    }
+
+    /// Changes an API key's name and networks, or brings its end forward.
+    #[graphql(
+        directive = requires_scopes::apply(ApiKeysCreate),
+        directive = tenant_scoped::apply(),
+        directive = audited::apply(Action::ApiKeyUpdate.name())
+    )]
+    async fn api_key_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The changes.")] input: ApiKeyUpdateInput,
+    ) -> Option<Result<ApiKeyUpdatePayload>> {
+        gql::renew(ctx);
+        let written = async {
+            let changes = ApiKeyChanges {
+                name: input.name,
+                allowed_cidrs: input.allowed_cidrs,
+                expires_at: input.expires_at.map(|at| at.0),
+            };
+            let (services, request) = (gql::services(ctx), gql::request(ctx));
+            service::update(services, request, parse(&input.id)?, input.version, changes).await
+        };
+        gql::payload(
+            written.await,
+            async |id| service::find(&gql::scope(ctx), id).await,
+            |key, user_errors| ApiKeyUpdatePayload { api_key: key.map(ApiKeyNode), user_errors },
+        )
+        .await
     }
 
     /// Makes a key that takes the place of another; both work until the overlap is over.

@@ -10,8 +10,8 @@ use super::{
     loaders::{ApiKeyById, place},
     store::{self, Slice},
     types::{
-        ApiKey, ApiKeyDraft, ApiKeyFind, CheckedDraft, DEFAULT_OVERLAP_SECONDS, Issued, MAX_OVERLAP_SECONDS,
-        MAX_REASON_CHARS,
+        ApiKey, ApiKeyChanges, ApiKeyDraft, ApiKeyFind, CheckedDraft, DEFAULT_OVERLAP_SECONDS, Issued,
+        MAX_OVERLAP_SECONDS, MAX_REASON_CHARS,
     },
 };
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
         codes::UserErrorCode,
         connection::{Direction, MAX_COUNTED, Page, PageRequest},
     },
-    ids::{ApiKeyId, Id, TenantId, WorkspaceId},
+    ids::{ApiKeyId, Id, MemberId, TenantId, WorkspaceId},
 };
 
 /// Why a key was revoked, if nobody said.
@@ -172,6 +172,55 @@ pub async fn rotate(
     .await?;
     services.identity.api_keys().forget(id);
     Ok(written)
+}
+
+/// Changes a key's name, its networks, or brings its end forward. Its scopes stay: another set of rights is another key.
+///
+/// # Errors
+/// `NOT_FOUND`, `STALE_VERSION`, `INVALID_STATE` for a key that is not in use, every problem of the input, `OUT_OF_RANGE`
+/// for a later end; `PERMISSION_ESCALATION` for a key that would give another more than it has itself;
+/// [`Error::Denied`] without `api_keys:create` there.
+pub async fn update(
+    services: &Services,
+    ctx: &RequestContext,
+    id: ApiKeyId,
+    version: Option<i32>,
+    changes: ApiKeyChanges,
+) -> Result<Written<ApiKey>, Error> {
+    let written = mutation::run(services, ctx, Action::ApiKeyUpdate, async |work| {
+        let old = for_writing(work, id, version, Permission::ApiKeysCreate).await?;
+        if !old.is_active(work.now()) {
+            let message = "The key is not in use any more.";
+            return Err(Problem::new(UserErrorCode::InvalidState, "input.id", message).into());
+        }
+        let said = [
+            ("name", changes.name.is_some()),
+            ("allowedCidrs", changes.allowed_cidrs.is_some()),
+            ("expiresAt", changes.expires_at.is_some()),
+        ];
+        let key = changes.apply(old, work.now()).map_err(Error::Rejected)?;
+        check_own_limits(work, key.ends_at(), &key.allowed_networks).await?;
+        store::update(work.tx, &key).await?;
+        work.detail("changed", said.into_iter().filter(|(_, said)| *said).map(|(name, _)| name).collect::<Vec<_>>());
+        about(work, &key, "api_key.updated");
+        Ok(key)
+    })
+    .await?;
+    services.identity.api_keys().forget(id);
+    Ok(written)
+}
+
+/// Revokes the keys of a member who is none any more, and gives their ids: whoever calls has the door
+/// [forget](super::door::KeyDoor::forget) them after the commit.
+///
+/// # Errors
+/// [`DbError`] if the database cannot be asked.
+pub(crate) async fn revoke_of(
+    work: &Work<'_>,
+    owner: MemberId,
+    reason: &'static str,
+) -> Result<Vec<ApiKeyId>, DbError> {
+    store::revoke_of(work.tx, owner, reason, work.now()).await
 }
 
 /// Revokes a key: refused from the next request on.

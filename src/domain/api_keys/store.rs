@@ -287,3 +287,47 @@ pub(super) async fn touch(
         .await
         .map(drop)
 }
+
+/// Revokes every key of a member that is not; gives their ids. One statement.
+pub(super) async fn revoke_of(
+    tx: &WriteTx,
+    owner: MemberId,
+    reason: &'static str,
+    now: DateTime<Utc>,
+) -> Result<Vec<ApiKeyId>, DbError> {
+    api_keys::in_tenant(tx)
+        .filter(api_keys::owner_member_id.eq(owner))
+        .filter(api_keys::revoked_at.is_null())
+        .set(
+            tx,
+            (
+                api_keys::revoked_at.eq(Some(now)),
+                api_keys::revoked_reason.eq(Some(reason)),
+                api_keys::version.eq(api_keys::version + 1),
+                api_keys::updated_at.eq(now),
+            ),
+        )
+        .with(|update| update.returning(api_keys::id))
+        .load()
+        .await
+}
+
+/// Changes name, networks and end of a key. One statement.
+pub(super) async fn update(tx: &WriteTx, key: &ApiKey) -> Result<(), DbError> {
+    let networks: Vec<_> = key.allowed_networks.iter().copied().map(Some).collect();
+    api_keys::in_tenant(tx)
+        .filter(api_keys::id.eq(key.id))
+        .set(
+            tx,
+            (
+                api_keys::name.eq(key.name.clone()),
+                api_keys::allowed_cidrs.eq(networks),
+                api_keys::expires_at.eq(key.expires_at),
+                api_keys::version.eq(key.version),
+                api_keys::updated_at.eq(key.updated_at),
+            ),
+        )
+        .execute()
+        .await
+        .map(drop)
+}

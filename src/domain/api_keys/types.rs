@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use crate::{
     access::{Permission, PermissionSet},
     context::GrantHolder,
-    domain::{Problem, mutation::Effect},
+    domain::{Problem, mutation::Effect, text},
     graphql::codes::UserErrorCode,
     ids::{ApiKeyId, MemberId, WorkspaceId},
 };
@@ -135,51 +135,93 @@ impl ApiKeyDraft {
     pub fn check(self, now: DateTime<Utc>) -> Result<CheckedDraft, Vec<Problem>> {
         let mut problems = Vec::new();
         let name = self.name.trim().to_owned();
-        match name.chars().count() {
-            0 => problems.push(Problem::new(UserErrorCode::Required, "input.name", "Give the key a name.")),
-            count if count > MAX_NAME_CHARS => {
-                let message = format!("A name has at most {MAX_NAME_CHARS} characters.");
-                problems.push(
-                    Problem::new(UserErrorCode::TooLong, "input.name", message)
-                        .params(serde_json::json!({ "max": MAX_NAME_CHARS })),
-                );
-            }
-            _ => {}
-        }
+        problems.extend(name_problem(&name));
         let scopes: PermissionSet = self.scopes.iter().copied().collect();
         problems.extend(scopes_problem(scopes, self.workspace));
-        if self.expires_at.is_some_and(|end| end <= now) {
-            let message = "A key ends in the future.";
-            problems.push(
-                Problem::new(UserErrorCode::OutOfRange, "input.expiresAt", message)
-                    .params(serde_json::json!({ "min": now })),
-            );
-        }
-        let mut allowed_networks = Vec::with_capacity(self.allowed_cidrs.len().min(MAX_NETWORKS));
-        if self.allowed_cidrs.len() > MAX_NETWORKS {
-            let message = format!("A key has at most {MAX_NETWORKS} networks.");
-            problems.push(
-                Problem::new(UserErrorCode::TooLong, "input.allowedCidrs", message)
-                    .params(serde_json::json!({ "max": MAX_NETWORKS })),
-            );
-        } else {
-            for (index, text) in self.allowed_cidrs.iter().enumerate() {
-                match network(text) {
-                    Ok(network) => allowed_networks.push(network),
-                    Err(message) => problems.push(Problem::new(
-                        UserErrorCode::Invalid,
-                        &format!("input.allowedCidrs.{index}"),
-                        message,
-                    )),
-                }
-            }
-        }
+        problems.extend(self.expires_at.and_then(|end| end_problem(end, now)));
+        let allowed_networks = networks(&self.allowed_cidrs, &mut problems);
         let (workspace, expires_at, owner) = (self.workspace, self.expires_at, self.owner);
         match problems.is_empty() {
             true => Ok(CheckedDraft { name, scopes, workspace, expires_at, allowed_networks, owner }),
             false => Err(problems),
         }
     }
+}
+
+/// What somebody says about a key that is there. What is absent stays.
+#[derive(Clone, Debug, Default)]
+pub struct ApiKeyChanges {
+    /// What people call it.
+    pub name: Option<String>,
+    /// From where it may be used: networks or addresses, replaced as a whole.
+    pub allowed_cidrs: Option<Vec<String>>,
+    /// When it ends: not later than it does now.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl ApiKeyChanges {
+    /// The key with these changes, one version on.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn apply(self, mut key: ApiKey, now: DateTime<Utc>) -> Result<ApiKey, Vec<Problem>> {
+        let mut problems = Vec::new();
+        if let Some(name) = self.name {
+            key.name = name.trim().to_owned();
+            problems.extend(name_problem(&key.name));
+        }
+        if let Some(texts) = self.allowed_cidrs {
+            key.allowed_networks = networks(&texts, &mut problems);
+        }
+        if let Some(end) = self.expires_at {
+            problems.extend(end_problem(end, now));
+            // Whoever reads the end of a key in a log or a policy can rely on it. A key that shall live longer is a new one.
+            if key.expires_at.is_some_and(|current| current < end) {
+                let message = "A key does not end later than it was said to. Create another one.";
+                problems.push(
+                    Problem::new(UserErrorCode::OutOfRange, "input.expiresAt", message)
+                        .params(serde_json::json!({ "max": key.expires_at })),
+                );
+            }
+            key.expires_at = Some(end);
+        }
+        key.version += 1;
+        key.updated_at = now;
+        if problems.is_empty() { Ok(key) } else { Err(problems) }
+    }
+}
+
+fn name_problem(name: &str) -> Option<Problem> {
+    text::line(name, "input.name", "A name", MAX_NAME_CHARS)
+}
+
+fn end_problem(end: DateTime<Utc>, now: DateTime<Utc>) -> Option<Problem> {
+    (end <= now).then(|| {
+        Problem::new(UserErrorCode::OutOfRange, "input.expiresAt", "A key ends in the future.")
+            .params(serde_json::json!({ "min": now }))
+    })
+}
+
+fn networks(texts: &[String], problems: &mut Vec<Problem>) -> Vec<IpNetwork> {
+    if texts.len() > MAX_NETWORKS {
+        let message = format!("A key has at most {MAX_NETWORKS} networks.");
+        problems.push(
+            Problem::new(UserErrorCode::TooLong, "input.allowedCidrs", message)
+                .params(serde_json::json!({ "max": MAX_NETWORKS })),
+        );
+        return Vec::new();
+    }
+    let mut networks = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        match network(text) {
+            Ok(network) => networks.push(network),
+            Err(message) => {
+                let path = format!("input.allowedCidrs.{index}");
+                problems.push(Problem::new(UserErrorCode::Invalid, &path, message));
+            }
+        }
+    }
+    networks
 }
 
 fn scopes_problem(scopes: PermissionSet, workspace: Option<WorkspaceId>) -> Option<Problem> {

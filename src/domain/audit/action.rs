@@ -56,12 +56,16 @@ actions! {
     ApiKeyRotate "api_key.rotate" changes rights,
     /// An API key was revoked.
     ApiKeyRevoke "api_key.revoke" changes rights,
+    /// An API key was changed.
+    ApiKeyUpdate "api_key.update" changes rights,
     /// A person signed in.
     SignIn "session.sign_in",
     /// A person signed out.
     SignOut "session.sign_out",
     /// A session's tokens were renewed.
     TokenRefresh "session.refresh",
+    /// A person proved again who they are.
+    Reauthenticate "session.reauthenticate",
     /// A tenant was created.
     TenantCreate "tenant.create" changes rights,
     /// A tenant was suspended.
@@ -70,4 +74,24 @@ actions! {
     TenantResume "tenant.resume" changes rights,
     /// A person was made a member.
     MemberAdd "member.add" changes rights,
+    /// A member was changed.
+    MemberUpdate "member.update",
+    /// A member was shut out for a while.
+    MemberSuspend "member.suspend" changes rights,
+    /// A suspended member was let in again.
+    MemberReactivate "member.reactivate" changes rights,
+    /// A member was removed.
+    MemberRemove "member.remove" changes rights,
+    /// A member left.
+    MemberLeave "member.leave" changes rights,
+    /// A member was added to a workspace.
+    WorkspaceMemberAdd "workspace_member.add" changes rights,
+    /// A member was taken out of a workspace.
+    WorkspaceMemberRemove "workspace_member.remove" changes rights,
+    /// An owner offered the ownership to somebody.
+    OwnershipTransferRequest "ownership_transfer.request" changes rights,
+    /// The ownership passed to somebody.
+    OwnershipTransferAccept "ownership_transfer.accept" changes rights,
+    /// The offer of the ownership was taken back or declined.
+    OwnershipTransferCancel "ownership_transfer.cancel" changes rights,
 }

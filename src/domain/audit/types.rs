@@ -121,6 +121,6 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
     of! {
         "tenant" TenantId, "user" UserId, "session" SessionId, "member" MemberId, "role" RoleId,
         "role_grant" RoleGrantId, "workspace" WorkspaceId, "workspace_member" WorkspaceMemberId, "project" ProjectId,
-        "task" TaskId, "api_key" ApiKeyId, "event" EventId,
+        "task" TaskId, "api_key" ApiKeyId, "event" EventId, "ownership_transfer" OwnershipTransferId,
     }
 }

@@ -34,6 +34,23 @@ pub struct TokenRefreshInput {
     refresh_token: String,
 }
 
+/// The password of the person who asks.
+#[derive(InputObject)]
+pub struct ReauthenticateInput {
+    /// The password.
+    #[graphql(directive = sensitive::apply())]
+    password: String,
+}
+
+/// What `reauthenticate` did.
+#[derive(SimpleObject)]
+pub struct ReauthenticatePayload {
+    /// When it was proven; what asks for a recent proof accepts it for ten minutes. Null if it was not.
+    authenticated_at: Option<DateTime>,
+    /// What to correct. Empty means that it was done.
+    user_errors: Vec<UserError>,
+}
+
 macro_rules! token_payloads {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*
@@ -138,6 +155,20 @@ impl IdentityMutation {
         let token = SecretString::from(input.refresh_token);
         let tokens = service::refresh(gql::services(ctx), gql::request(ctx), &token).await;
         payload(tokens, TokenRefreshPayload::new)
+    }
+
+    /// Proves again, in the session that asks, who you are. Some changes ask for a proof of the last ten minutes and answer
+    /// `REAUTHENTICATION_REQUIRED` without one. Failures count like those of `signIn`.
+    #[graphql(directive = authenticated::apply(), directive = audited::apply(Action::Reauthenticate.name()))]
+    async fn reauthenticate(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The proof.")] input: ReauthenticateInput,
+    ) -> Option<Result<ReauthenticatePayload>> {
+        gql::renew(ctx);
+        let password = SecretString::from(input.password);
+        let proven = service::reauthenticate(gql::services(ctx), gql::request(ctx), password).await;
+        payload(proven, |at, user_errors| ReauthenticatePayload { authenticated_at: at.map(DateTime), user_errors })
     }
 
     /// Ends the session of the person who asks: access token and refresh token are refused from now on.

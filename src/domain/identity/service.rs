@@ -21,6 +21,7 @@ use crate::{
     domain::{
         Error, Problem, Services,
         audit::{self, Action, Entry, Outcome, Target},
+        mutation::Work,
         platform,
     },
     graphql::{
@@ -249,16 +250,97 @@ fn token_invalid() -> Error {
         .into()
 }
 
+/// How long a proof counts as recent.
+pub const RECENT: chrono::Duration = chrono::Duration::minutes(10);
+
+/// Refuses unless the person behind a mutation has proven lately, in this session, who they are. One statement.
+///
+/// # Errors
+/// `REAUTHENTICATION_REQUIRED`; `FORBIDDEN` for an API key, which cannot prove anything.
+pub async fn require_recent_proof(work: &Work<'_>) -> Result<(), Error> {
+    let (Principal::Person { session, .. }, Some(person)) = (&work.ctx.principal, work.tx.person()) else {
+        return Err(ApiError::new(ErrorCode::Forbidden, "Only a person does this, not an API key.").into());
+    };
+    let proven = store::authenticated_at(person, *session).await?;
+    if proven.is_some_and(|at| work.now() < at + RECENT) {
+        return Ok(());
+    }
+    let message = "Prove again who you are, with reauthenticate, and repeat this.";
+    Err(ApiError::new(ErrorCode::ReauthenticationRequired, message).with("maxAgeSeconds", RECENT.num_seconds()).into())
+}
+
+/// Proves again, in the session that asks, who somebody is. Failures count like those of a sign-in, and lock the account.
+///
+/// # Errors
+/// `INVALID_CREDENTIALS`, also for a person without a password or without a verified address; `ACCOUNT_LOCKED`;
+/// `FORBIDDEN` for an API key; [`Error::Db`].
+pub async fn reauthenticate(
+    services: &Services,
+    ctx: &RequestContext,
+    password: SecretString,
+) -> Result<DateTime<Utc>, Error> {
+    refuse_idempotency(ctx, "reauthenticate")?;
+    let Principal::Person { user, session } = ctx.principal else {
+        return Err(no_session(ctx, "Use a session for what asks for one."));
+    };
+    let proven = prove_again(services, ctx, user, password).await;
+    if let Err(Error::Rejected(problems)) = &proven {
+        let codes: Vec<_> = problems.iter().map(|problem| problem.code.as_str()).collect();
+        let detail = serde_json::json!({ "userErrors": codes });
+        services.refusals.record(ctx, Action::Reauthenticate.name(), Outcome::Error, detail);
+    }
+    proven?;
+    let now = ctx.now();
+    let tx = begin(services, ctx, Some(user)).await?;
+    store::record_sign_in(&tx, user, true, now, LOCK).await?;
+    if !store::reauthenticate(&tx, session, now).await? {
+        return Err(ApiError::new(ErrorCode::Unauthenticated, "The session was ended. Sign in again.")
+            .reason("revoked")
+            .into());
+    }
+    let detail = serde_json::json!({});
+    end(tx, ctx, Some(Record { user, session, action: Action::Reauthenticate, outcome: Outcome::Success, detail }))
+        .await?;
+    tracing::info!(action = Action::Reauthenticate.name(), user.id = %user, session.id = %session, "proved again");
+    Ok(now)
+}
+
+async fn prove_again(
+    services: &Services,
+    ctx: &RequestContext,
+    user: UserId,
+    password: SecretString,
+) -> Result<(), Error> {
+    if password.expose_secret().len() > passwords::MAX_BYTES {
+        return Err(password_too_long("input.password").into());
+    }
+    let tx = services.db.person(Some(user), &ctx.stats).await?;
+    let address = match tx.person() {
+        Some(person) => store::own_address(person).await?,
+        None => None,
+    };
+    tx.finish();
+    let email = address.as_deref().and_then(Email::parse).ok_or_else(invalid_credentials)?;
+    match prove(services, ctx, &email, password).await? == user {
+        true => Ok(()),
+        false => Err(Error::Broken(format!("a verified address of {user} is somebody else's"))),
+    }
+}
+
+fn no_session(ctx: &RequestContext, what_to_do: &str) -> Error {
+    match ctx.principal.is_authenticated() {
+        true => ApiError::new(ErrorCode::Forbidden, format!("An API key has no session. {what_to_do}")).into(),
+        false => ApiError::new(ErrorCode::Unauthenticated, "Nobody is signed in.").reason("missing").into(),
+    }
+}
+
 /// Ends the session of the person who asks; its access token is refused from the next request on.
 ///
 /// # Errors
 /// `FORBIDDEN` for an API key, which has no session; `UNAUTHENTICATED` for nobody; [`Error::Db`].
 pub async fn sign_out(services: &Services, ctx: &RequestContext) -> Result<SessionId, Error> {
     let Principal::Person { user, session } = ctx.principal else {
-        return Err(match ctx.principal.is_authenticated() {
-            true => ApiError::new(ErrorCode::Forbidden, "An API key has no session. Revoke the key instead.").into(),
-            false => ApiError::new(ErrorCode::Unauthenticated, "Nobody is signed in.").reason("missing").into(),
-        });
+        return Err(no_session(ctx, "Revoke the key instead."));
     };
     let now = ctx.now();
     let tx = begin(services, ctx, Some(user)).await?;

@@ -9,7 +9,7 @@ use ipnetwork::IpNetwork;
 
 use super::{keys::StoredKey, types::Email};
 use crate::{
-    db::{DbError, PersonTx, PlatformTx, Raw, WriteTx},
+    db::{DbError, Person, PersonTx, PlatformTx, Raw, WriteTx},
     ids::{RefreshTokenId, SessionId, UserEmailId, UserId},
 };
 
@@ -26,6 +26,13 @@ impl DoorTx {
         match self {
             Self::Alone(tx) => tx.call(text),
             Self::Inside(tx) => tx.call(text),
+        }
+    }
+
+    fn person(&self) -> Option<Person<'_>> {
+        match self {
+            Self::Alone(tx) => tx.person(),
+            Self::Inside(tx) => tx.person(),
         }
     }
 }
@@ -187,6 +194,60 @@ pub(super) async fn revoke_session(
         .execute()
         .await
         .map(drop)
+}
+
+#[derive(QueryableByName)]
+struct Proof {
+    #[diesel(sql_type = Timestamptz)]
+    authenticated_at: DateTime<Utc>,
+}
+
+/// When the person of the transaction last proved in this session of theirs who they are. One statement.
+pub(super) async fn authenticated_at(person: Person<'_>, session: SessionId) -> Result<Option<DateTime<Utc>>, DbError> {
+    let row: Option<Proof> = person
+        .call("SELECT authenticated_at FROM sessions WHERE id = {} AND user_id = {} AND revoked_at IS NULL")
+        .bind::<SqlUuid, _>(session)
+        .bind::<SqlUuid, _>(person.user())
+        .first()
+        .await?;
+    Ok(row.map(|row| row.authenticated_at))
+}
+
+#[derive(QueryableByName)]
+struct Reauthenticated {
+    #[diesel(sql_type = Bool)]
+    done: bool,
+}
+
+/// Notes a proof in a session of the transaction's person; false if it is not theirs or has ended. One statement.
+pub(super) async fn reauthenticate(tx: &DoorTx, session: SessionId, now: DateTime<Utc>) -> Result<bool, DbError> {
+    let Some(person) = tx.person() else { return Ok(false) };
+    let row: Option<Reauthenticated> = person
+        .call("SELECT app.session_reauthenticate({}, {}) AS done")
+        .bind::<SqlUuid, _>(session)
+        .bind::<Timestamptz, _>(now)
+        .first()
+        .await?;
+    Ok(row.is_some_and(|row| row.done))
+}
+
+#[derive(QueryableByName)]
+struct Address {
+    #[diesel(sql_type = Text)]
+    email_norm: String,
+}
+
+/// A verified address of the person of the transaction, the primary one if they have several. One statement.
+pub(super) async fn own_address(person: Person<'_>) -> Result<Option<String>, DbError> {
+    let row: Option<Address> = person
+        .call(
+            "SELECT email_norm FROM user_emails WHERE user_id = {} AND verified_at IS NOT NULL \
+             ORDER BY is_primary DESC, id LIMIT 1",
+        )
+        .bind::<SqlUuid, _>(person.user())
+        .first()
+        .await?;
+    Ok(row.map(|row| row.email_norm))
 }
 
 #[derive(QueryableByName)]

@@ -7,16 +7,35 @@ use chrono::{DateTime, Utc};
 use super::{
     loaders::{MemberById, UserById},
     store::{self, Slice},
-    types::{Member, MemberFind, Sight, User},
+    types::{MAX_SEARCH_CHARS, MIN_SEARCH_CHARS, Member, MemberFind, Sight, User},
 };
 use crate::{
     access::{On, Permission, Reach},
-    context::{Principal, RequestContext},
+    context::{Membership, Principal, RequestContext},
     db::{DbError, TenantTx},
-    domain::{Error, Services, reading::ReadScope},
-    graphql::connection::{Direction, MAX_COUNTED, Page, PageRequest},
+    domain::{Error, Services, mutation::Work, reading::ReadScope},
+    graphql::{
+        ApiError,
+        connection::{Direction, MAX_COUNTED, Page, PageRequest},
+    },
     ids::{Id, MemberId, UserId},
 };
+
+/// The member with this id, if the caller of this mutation sees it. One statement.
+///
+/// # Errors
+/// [`DbError`] if the database cannot be asked.
+pub async fn find_in_work(work: &Work<'_>, id: MemberId) -> Result<Option<Member>, DbError> {
+    Ok(store::find_many(work.tx, &[id], &sight_of_work(work)).await?.into_iter().next())
+}
+
+/// The owners among these members, active or not. One statement.
+///
+/// # Errors
+/// [`DbError`] if the database cannot be asked.
+pub async fn owners_among(tx: &TenantTx, ids: &[MemberId]) -> Result<HashSet<MemberId>, DbError> {
+    store::owners_among(tx, ids).await
+}
 
 /// Those of these members who are active in the transaction's tenant. One statement, none for no ids.
 ///
@@ -34,10 +53,29 @@ pub async fn active_among(tx: &TenantTx, ids: &[MemberId]) -> Result<HashSet<Mem
 /// Members belong to the tenant as a whole: who holds `members:read` there sees all, whatever is denied on a workspace.
 /// Who holds it on workspaces only sees who belongs to those.
 pub fn sight(ctx: &RequestContext) -> Sight {
-    if ctx.can(Permission::MembersRead, On::Tenant) {
+    sight_of(ctx, ctx.membership.as_deref())
+}
+
+/// Which members a mutation sees, by the rights it has read itself. One of them the caller sees always: themselves.
+pub fn sight_of_work(work: &Work<'_>) -> Sight {
+    match sight_of(work.ctx, work.membership()) {
+        Sight::None => match own_member(work.ctx) {
+            own @ Some(_) => Sight::Within { workspaces: Vec::new(), own },
+            None => Sight::None,
+        },
+        sight => sight,
+    }
+}
+
+fn sight_of(ctx: &RequestContext, membership: Option<&Membership>) -> Sight {
+    if matches!(ctx.principal, Principal::Operator { .. }) {
         return Sight::All;
     }
-    match ctx.reach(Permission::MembersRead) {
+    let Some(Membership { rights, .. }) = membership else { return Sight::None };
+    if rights.allows(Permission::MembersRead, On::Tenant) {
+        return Sight::All;
+    }
+    match rights.workspaces_with(Permission::MembersRead) {
         Reach::Only(workspaces) => Sight::Within { workspaces, own: own_member(ctx) },
         Reach::All | Reach::AllExcept(_) | Reach::None => Sight::None,
     }
@@ -85,18 +123,24 @@ pub struct MemberList {
     pub field: &'static str,
     /// Which members.
     pub find: MemberFind,
+    /// Who are found by this text: in their names and their address, each of its words at the beginning of a word or inside.
+    pub search: Option<String>,
     /// The latest first.
     pub descending: bool,
     /// Which part.
     pub page: PageRequest,
 }
 
-/// A page of the members that the caller sees. One statement, one more if `totalCount` is selected.
+/// A page of the members that the caller sees. One statement, one more for a search and one if `totalCount` is selected.
 ///
 /// # Errors
-/// `INVALID_CURSOR`; [`Error::Denied`] for a filter by role without `roles:read`; [`Error::Db`].
-pub async fn list(services: &Services, scope: &Arc<ReadScope>, list: MemberList) -> Result<Page<Member>, Error> {
+/// `BAD_USER_INPUT` for a text that is too short or too long; `INVALID_CURSOR`; [`Error::Denied`] for a filter by role
+/// without `roles:read`; [`Error::Db`].
+pub async fn list(services: &Services, scope: &Arc<ReadScope>, mut list: MemberList) -> Result<Page<Member>, Error> {
     let ctx = scope.ctx();
+    if let Some(search) = list.search.take() {
+        list.find.terms = Some(search_terms(scope, search).await?);
+    }
     if list.find.role.is_some() {
         ctx.require(Permission::RolesRead, On::Tenant)?;
     }
@@ -120,6 +164,17 @@ pub async fn list(services: &Services, scope: &Arc<ReadScope>, list: MemberList)
         let (find, sight, scope) = (find.clone(), sight.clone(), Arc::clone(&scope));
         async move { count(&scope, &find, &sight, now).await.map_err(Error::into_api) }
     }))
+}
+
+/// The terms of a search, as the database makes them: by the function that made those of the members.
+async fn search_terms(scope: &ReadScope, search: String) -> Result<Vec<String>, Error> {
+    let chars = search.trim().chars().count();
+    if !(MIN_SEARCH_CHARS..=MAX_SEARCH_CHARS).contains(&chars) || search.contains('\0') {
+        let message = format!("Search for {MIN_SEARCH_CHARS} to {MAX_SEARCH_CHARS} characters.");
+        let error = ApiError::bad_input("search", message);
+        return Err(error.with("min", MIN_SEARCH_CHARS).with("max", MAX_SEARCH_CHARS).into());
+    }
+    Ok(store::search_terms(scope.tx().await?, search).await?)
 }
 
 async fn count(scope: &ReadScope, find: &MemberFind, sight: &Sight, now: DateTime<Utc>) -> Result<Option<i64>, Error> {

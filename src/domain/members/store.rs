@@ -5,14 +5,18 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, NullableExpressionMethods, QueryDsl, QueryableByName, SelectableHelper,
-    sql_types::{Nullable, Text, Uuid as SqlUuid},
+    dsl::count_star,
+    sql_types::{Array, Nullable, Text, Uuid as SqlUuid},
 };
 
 use super::types::{Member, MemberFind, MemberStatus, Sight, User};
 use crate::{
     db::{
-        DbError, Person, TenantTx,
-        tables::{group_members, members, role_grants, user_emails, users, workspace_members},
+        DbError, Person, TenantTx, WriteTx,
+        tables::{
+            group_members, members, role_grants, roles, search_terms, service_accounts, user_emails, users,
+            workspace_members,
+        },
     },
     ids::{MemberId, UserId},
     keyset,
@@ -24,6 +28,124 @@ pub(crate) struct Slice {
     pub(crate) descending: bool,
     pub(crate) after: Option<(DateTime<Utc>, MemberId)>,
     pub(crate) limit: i64,
+}
+
+#[derive(QueryableByName)]
+struct Terms {
+    #[diesel(sql_type = Array<Text>)]
+    terms: Vec<String>,
+}
+
+/// The terms that a member must all have to be found by this text, each once. One statement.
+pub(crate) async fn search_terms(tx: &TenantTx, text: String) -> Result<Vec<String>, DbError> {
+    let row: Option<Terms> = tx.call("SELECT app.search_terms_for({}) AS terms").bind::<Text, _>(text).first().await?;
+    Ok(row.map(|row| row.terms).unwrap_or_default())
+}
+
+/// The owners among these members. One statement.
+pub(crate) async fn owners_among(tx: &TenantTx, ids: &[MemberId]) -> Result<HashSet<MemberId>, DbError> {
+    let found: Vec<MemberId> = role_grants::in_tenant(tx)
+        .inner_join(roles::joined(roles::id.eq(role_grants::role_id)))
+        .filter(role_grants::member_id.assume_not_null().eq_any(ids.to_vec()))
+        .filter(role_grants::workspace_id.is_null())
+        .filter(roles::key.eq("owner"))
+        .filter(roles::is_system.eq(true))
+        .select(role_grants::member_id.assume_not_null())
+        .load()
+        .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// The member, locked until the end of the transaction; `None` if unknown, foreign or removed. One statement.
+pub(crate) async fn lock(tx: &WriteTx, id: MemberId) -> Result<Option<Member>, DbError> {
+    members::in_tenant(tx)
+        .filter(members::id.eq(id))
+        .filter(members::deleted_at.is_null())
+        .select(Member::as_select())
+        .for_update()
+        .first()
+        .await
+}
+
+/// Sets where a member stands. One statement.
+pub(crate) async fn set_status(
+    tx: &WriteTx,
+    member: &Member,
+    status: MemberStatus,
+    now: DateTime<Utc>,
+) -> Result<Option<Member>, DbError> {
+    let deleted_at = (status == MemberStatus::Removed).then_some(now);
+    members::in_tenant(tx)
+        .filter(members::id.eq(member.id))
+        .set(
+            tx,
+            (
+                members::status.eq(status),
+                members::deleted_at.eq(deleted_at),
+                members::version.eq(member.version + 1),
+                members::updated_at.eq(now),
+            ),
+        )
+        .with(|update| update.returning(Member::as_returning()))
+        .first()
+        .await
+}
+
+/// Sets the name that a member goes by. One statement.
+pub(crate) async fn set_name(
+    tx: &WriteTx,
+    member: &Member,
+    name: Option<String>,
+    now: DateTime<Utc>,
+) -> Result<Option<Member>, DbError> {
+    members::in_tenant(tx)
+        .filter(members::id.eq(member.id))
+        .set(
+            tx,
+            (
+                members::display_name_override.eq(name),
+                members::version.eq(member.version + 1),
+                members::updated_at.eq(now),
+            ),
+        )
+        .with(|update| update.returning(Member::as_returning()))
+        .first()
+        .await
+}
+
+/// Takes every grant from a member. One statement.
+pub(crate) async fn delete_grants(tx: &WriteTx, member: MemberId) -> Result<usize, DbError> {
+    role_grants::in_tenant(tx).filter(role_grants::member_id.eq(member)).delete(tx).execute().await
+}
+
+/// Takes a member out of every group. One statement.
+pub(crate) async fn delete_from_groups(tx: &WriteTx, member: MemberId) -> Result<usize, DbError> {
+    group_members::in_tenant(tx).filter(group_members::member_id.eq(member)).delete(tx).execute().await
+}
+
+/// Takes the service accounts from a member whom to ask about them; gives their number. One statement.
+pub(crate) async fn orphan_service_accounts(
+    tx: &WriteTx,
+    member: MemberId,
+    now: DateTime<Utc>,
+) -> Result<usize, DbError> {
+    service_accounts::in_tenant(tx)
+        .filter(service_accounts::owner_member_id.eq(member))
+        .set(
+            tx,
+            (
+                service_accounts::owner_member_id.eq(None::<MemberId>),
+                service_accounts::version.eq(service_accounts::version + 1),
+                service_accounts::updated_at.eq(now),
+            ),
+        )
+        .execute()
+        .await
+}
+
+/// Takes a member out of every workspace. One statement.
+pub(crate) async fn delete_places(tx: &WriteTx, member: MemberId) -> Result<usize, DbError> {
+    workspace_members::in_tenant(tx).filter(workspace_members::member_id.eq(member)).delete(tx).execute().await
 }
 
 /// Those of these members who are active. One statement.
@@ -101,6 +223,18 @@ macro_rules! filtered {
                 .filter(group_members::group_id.eq_any(groups.sub()))
                 .select(group_members::member_id);
             query = query.filter(members::id.eq_any(holders.sub()).or(members::id.eq_any(grouped.sub())));
+        }
+        if let Some(terms) = &find.terms {
+            // By equality alone: a leakproof operator, so that the terms are conditions of the index. Who has them all, has
+            // as many rows as there are terms.
+            let all = i64::try_from(terms.len()).unwrap_or(i64::MAX);
+            let found = search_terms::in_tenant($tx)
+                .filter(search_terms::kind.eq("member"))
+                .filter(search_terms::term.eq_any(terms.clone()))
+                .with(|query| {
+                    query.group_by(search_terms::target_id).select(search_terms::target_id).having(count_star().eq(all))
+                });
+            query = query.filter(members::id.eq_any(found.sub()));
         }
         query
     }};

@@ -5,16 +5,24 @@ use diesel::{Queryable, Selectable};
 
 use crate::{
     db::tables::members,
-    ids::{MemberId, RoleId, UserId, WorkspaceId},
+    domain::mutation::Effect,
+    ids::{ApiKeyId, MemberId, RoleId, UserId, WorkspaceId},
     text_enum,
 };
+
+/// Longest name that a member goes by, in characters. The table has the same CHECK.
+pub const MAX_NAME_CHARS: usize = 120;
+/// Shortest text to search for, in characters.
+pub const MIN_SEARCH_CHARS: usize = 2;
+/// Longest text to search for, in characters.
+pub const MAX_SEARCH_CHARS: usize = 100;
 
 text_enum! {
     /// Where a member stands.
     pub enum MemberStatus {
         /// Takes part.
         Active = "active",
-        /// Shut out for a while; keeps roles and seat.
+        /// Shut out for a while; keeps the roles and gives the seat back.
         Suspended = "suspended",
         /// No longer a member; not in lists.
         Removed = "removed",
@@ -39,6 +47,29 @@ pub struct Member {
     pub version: i32,
     /// When the entry was made.
     pub created_at: DateTime<Utc>,
+}
+
+impl Effect for Member {
+    type Key = MemberId;
+    fn key(&self) -> MemberId {
+        self.id
+    }
+}
+
+/// A member who is none any more, and what ended with the membership.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Who.
+    pub member: MemberId,
+    /// The keys that were revoked.
+    pub keys: Vec<ApiKeyId>,
+}
+
+impl Effect for Gone {
+    type Key = MemberId;
+    fn key(&self) -> MemberId {
+        self.member
+    }
 }
 
 /// A person, as far as a fellow member may see.
@@ -75,4 +106,6 @@ pub struct MemberFind {
     pub status: Option<MemberStatus>,
     /// Who hold this role, somewhere.
     pub role: Option<RoleId>,
+    /// Who are found by all of these terms of the search table; see `app.search_terms_for`.
+    pub terms: Option<Vec<String>>,
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     access::{On, Permission, Reach},
     context::RequestContext,
+    db::DbError,
     domain::{
         Error, Problem, Services,
         audit::{Action, Event, Target},
@@ -212,6 +213,14 @@ fn refuse_archived(project: &Project, workspace_archived_at: Option<DateTime<Utc
         (ProjectState::Active, Some(_)) => "The workspace of the project is archived. Restore it to change something.",
     };
     Err(Problem::new(UserErrorCode::InvalidState, path, message))
+}
+
+/// Takes the active projects from a member who is none any more; gives their number.
+///
+/// # Errors
+/// [`DbError`] if the database cannot be asked.
+pub(crate) async fn disown(work: &Work<'_>, member: MemberId) -> Result<usize, DbError> {
+    store::disown(work.tx, member, work.now()).await
 }
 
 /// The project, locked, if the caller may see and change it, knows its version and it is not archived.

@@ -316,6 +316,14 @@ pub async fn import(
     .await
 }
 
+/// Takes the open tasks from a member who is none any more, so that somebody else is found for them; gives their number.
+///
+/// # Errors
+/// [`DbError`] if the database cannot be asked.
+pub(crate) async fn unassign(work: &Work<'_>, member: MemberId) -> Result<usize, DbError> {
+    store::unassign(work.tx, member, work.now()).await
+}
+
 /// The task, locked, if the caller may see it, holds the permission in its workspace and its project is in use.
 async fn for_writing(work: &Work<'_>, id: TaskId, permission: Permission) -> Result<Task, Error> {
     let task = store::lock(work.tx, id).await?;

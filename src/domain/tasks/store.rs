@@ -7,11 +7,11 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::types::{NewTask, Task, TaskChanges, TaskFind, TaskSort};
+use super::types::{NewTask, Task, TaskChanges, TaskFind, TaskSort, TaskState};
 use crate::{
     access::Reach,
     db::{DbError, Raw, TenantSql, TenantTx, WriteTx, tables::tasks},
-    ids::{Id, TaskId, WorkspaceId},
+    ids::{Id, MemberId, TaskId, WorkspaceId},
     keyset,
 };
 
@@ -298,4 +298,21 @@ pub(crate) async fn update(
 /// Deletes a task. One statement.
 pub(crate) async fn delete(tx: &WriteTx, id: TaskId) -> Result<usize, DbError> {
     tasks::in_tenant(tx).filter(tasks::id.eq(id)).delete(tx).execute().await
+}
+
+/// Takes the open tasks from a member; gives their number. One statement.
+pub(crate) async fn unassign(tx: &WriteTx, member: MemberId, now: DateTime<Utc>) -> Result<usize, DbError> {
+    tasks::in_tenant(tx)
+        .filter(tasks::assignee_member_id.eq(member))
+        .filter(tasks::state.eq_any([TaskState::Todo, TaskState::InProgress]))
+        .set(
+            tx,
+            (
+                tasks::assignee_member_id.eq(None::<MemberId>),
+                tasks::version.eq(tasks::version + 1),
+                tasks::updated_at.eq(now),
+            ),
+        )
+        .execute()
+        .await
 }

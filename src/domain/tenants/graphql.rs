@@ -113,6 +113,11 @@ impl TenantNode {
     async fn members(
         &self,
         ctx: &Context<'_>,
+        #[graphql(
+            desc = "Who are found by this text: 2 to 100 characters; each of its words stands in a name or the \
+                          e-mail address, one letter alone at the beginning of a word."
+        )]
+        search: Option<String>,
         #[graphql(desc = "Which members.")] filter: Option<MemberFilter>,
         #[graphql(desc = "In which order.")] order_by: Option<MemberOrder>,
         #[graphql(desc = "So many from the start, 1 to 100; 25 if nothing is said.")] first: Option<i32>,
@@ -121,7 +126,7 @@ impl TenantNode {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Option<Result<MemberConnection>> {
         let page = PageArgs { first, after, last, before };
-        answer(members::connection(ctx, "Tenant.members", filter, order_by, page).await)
+        answer(members::connection(ctx, "Tenant.members", search, filter, order_by, page).await)
     }
 
     /// Its roles, by name unless ordered otherwise.

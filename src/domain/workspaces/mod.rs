@@ -7,6 +7,7 @@
 
 pub mod graphql;
 pub mod loaders;
+pub mod roster;
 pub mod service;
 pub mod sight;
 pub mod slug;

@@ -117,7 +117,7 @@ pub async fn list_under(
     }))
 }
 
-/// A page of the members of a workspace, in the order in which they were added; empty without `members:read` there. All
+/// A page of the members of a workspace for the field `field`, in the order in which they were added; empty without `members:read` there. All
 /// workspaces of a level are asked in one statement.
 ///
 /// # Errors
@@ -125,11 +125,12 @@ pub async fn list_under(
 pub async fn list_members(
     services: &Services,
     scope: &Arc<ReadScope>,
+    field: &'static str,
     workspace: WorkspaceId,
     page: PageRequest,
 ) -> Result<Page<WorkspaceMember>, Error> {
     let tenant = scope.ctx().tenant()?.id;
-    let cursors = services.cursors.list(Some(tenant), "Workspace.members", &workspace, "created_at+");
+    let cursors = services.cursors.list(Some(tenant), field, &workspace, "created_at+");
     let after = match &page.cursor {
         None => None,
         Some(cursor) => {
@@ -206,7 +207,7 @@ pub async fn update(
     mut changes: WorkspaceChanges,
 ) -> Result<Written<Workspace>, Error> {
     mutation::run(services, ctx, Action::WorkspaceUpdate, async |work| {
-        let workspace = for_writing(work, id, version, Permission::WorkspacesUpdate).await?;
+        let workspace = for_writing(work, id, "input.id", version, Permission::WorkspacesUpdate).await?;
         reject(changes.problems("input"))?;
         refuse_archived(&workspace, "input.id")?;
         if let Some(parent) = changes.parent_workspace_id
@@ -236,7 +237,7 @@ pub async fn archive(
     version: Option<i32>,
 ) -> Result<Written<Workspace>, Error> {
     mutation::run(services, ctx, Action::WorkspaceArchive, async |work| {
-        let workspace = for_writing(work, id, version, Permission::WorkspacesArchive).await?;
+        let workspace = for_writing(work, id, "input.id", version, Permission::WorkspacesArchive).await?;
         if workspace.is_default {
             let message = "The default workspace cannot be archived.";
             return Err(Problem::new(UserErrorCode::InvalidState, "input.id", message).into());
@@ -262,7 +263,7 @@ pub async fn restore(
     version: Option<i32>,
 ) -> Result<Written<Workspace>, Error> {
     mutation::run(services, ctx, Action::WorkspaceRestore, async |work| {
-        let workspace = for_writing(work, id, version, Permission::WorkspacesArchive).await?;
+        let workspace = for_writing(work, id, "input.id", version, Permission::WorkspacesArchive).await?;
         if workspace.archived_at.is_none() {
             return Err(Problem::new(UserErrorCode::InvalidState, "input.id", "The workspace is not archived.").into());
         }
@@ -294,15 +295,16 @@ fn refuse_archived(workspace: &Workspace, path: &str) -> Result<(), Problem> {
 }
 
 /// The workspace, locked, if the caller may see it, holds the permission on it and knows its version.
-async fn for_writing(
+pub(super) async fn for_writing(
     work: &Work<'_>,
     id: WorkspaceId,
+    path: &str,
     version: Option<i32>,
     permission: Permission,
 ) -> Result<Workspace, Error> {
     let sight = Sight::of_work(work);
     let workspace = store::lock(work.tx, id).await?.filter(|workspace| sight.shows(workspace));
-    let workspace = workspace.ok_or_else(|| Problem::not_found("input.id", "workspace"))?;
+    let workspace = workspace.ok_or_else(|| Problem::not_found(path, "workspace"))?;
     work.require(permission, On::Workspace(id))?;
     if version.is_some_and(|version| version != workspace.version) {
         return Err(Problem::stale("input.version", workspace.version).into());

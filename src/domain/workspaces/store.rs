@@ -13,8 +13,11 @@ use super::{
 };
 use crate::{
     access::Reach,
-    db::{DbError, Raw, TenantSql, TenantTx, WriteTx, tables::workspaces},
-    ids::{Id, WorkspaceId, WorkspaceMemberId},
+    db::{
+        DbError, Raw, TenantSql, TenantTx, WriteTx,
+        tables::{role_grants, workspace_members, workspaces},
+    },
+    ids::{Id, MemberId, WorkspaceId, WorkspaceMemberId},
     keyset,
 };
 
@@ -332,4 +335,53 @@ pub(crate) async fn count_members(tx: &TenantTx, parents: Vec<Uuid>, most: i64) 
     let raw = tx.raw(MEMBERS_COUNTED).bind::<Array<SqlUuid>, _>(parents);
     let rows: Vec<TotalRow> = raw.bind::<BigInt, _>(most + 1).load().await?;
     Ok(rows.into_iter().map(|row| (row.parent_id, row.total)).collect())
+}
+
+/// The place with this id, and its workspace. One statement.
+pub(crate) async fn find_place(
+    tx: &TenantTx,
+    id: WorkspaceMemberId,
+) -> Result<Option<(WorkspaceId, WorkspaceMember)>, DbError> {
+    workspace_members::in_tenant(tx)
+        .filter(workspace_members::id.eq(id))
+        .select((workspace_members::workspace_id, WorkspaceMember::as_select()))
+        .first()
+        .await
+}
+
+/// Gives a member a place in a workspace. One statement.
+pub(crate) async fn insert_place(
+    tx: &WriteTx,
+    workspace: WorkspaceId,
+    member: MemberId,
+    now: DateTime<Utc>,
+) -> Result<Option<WorkspaceMember>, DbError> {
+    let row = (
+        workspace_members::id.eq(WorkspaceMemberId::new(now)),
+        workspace_members::workspace_id.eq(workspace),
+        workspace_members::member_id.eq(member),
+        workspace_members::created_at.eq(now),
+        workspace_members::updated_at.eq(now),
+    );
+    workspace_members::insert(tx, row).with(|insert| insert.returning(WorkspaceMember::as_returning())).first().await
+}
+
+/// Takes a member's place in a workspace. One statement.
+pub(crate) async fn delete_place(tx: &WriteTx, workspace: WorkspaceId, member: MemberId) -> Result<usize, DbError> {
+    workspace_members::in_tenant(tx)
+        .filter(workspace_members::workspace_id.eq(workspace))
+        .filter(workspace_members::member_id.eq(member))
+        .delete(tx)
+        .execute()
+        .await
+}
+
+/// Takes the roles that a member was given on this very workspace. One statement.
+pub(crate) async fn delete_grants(tx: &WriteTx, workspace: WorkspaceId, member: MemberId) -> Result<usize, DbError> {
+    role_grants::in_tenant(tx)
+        .filter(role_grants::workspace_id.eq(workspace))
+        .filter(role_grants::member_id.eq(member))
+        .delete(tx)
+        .execute()
+        .await
 }

@@ -222,6 +222,24 @@ pub struct WorkspaceMember {
     pub created_at: DateTime<Utc>,
 }
 
+impl Effect for WorkspaceMember {
+    type Key = WorkspaceMemberId;
+    fn key(&self) -> WorkspaceMemberId {
+        self.id
+    }
+}
+
+/// A member who was taken out of a workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenOut(pub MemberId);
+
+impl Effect for TakenOut {
+    type Key = MemberId;
+    fn key(&self) -> MemberId {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -2,6 +2,8 @@
 
 mod life;
 mod limits;
+mod look_up;
+mod update;
 mod use_of_keys;
 
 use serde_json::{Value, json};

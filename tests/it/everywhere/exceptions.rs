@@ -15,20 +15,36 @@ pub const ID_NAMES: &[(&str, &str)] = &[
     ("actorId", "mbr"),
     ("targetId", "tsk"),
     ("ids", "tsk"),
+    ("toMemberId", "mbr"),
 ];
 
 /// The kind that `id` means, where the field's name does not say it: `(root field, prefix)`.
-pub const ID_OF_FIELD: &[(&str, &str)] = &[("node", "tsk"), ("auditLog", "aud"), ("apiKey", "key")];
+pub const ID_OF_FIELD: &[(&str, &str)] = &[
+    ("node", "tsk"),
+    ("auditLog", "aud"),
+    ("apiKey", "key"),
+    ("ownershipTransferAccept", "otr"),
+    ("ownershipTransferCancel", "otr"),
+];
 
 /// Mutations without an entry in the tenant's audit log, with the reason.
 pub const NOT_AUDITED_IN_A_TENANT: &[(&str, &str)] = &[
     ("signIn", "anonymous: the person is not known before; tests of identity look at what it records"),
     ("tokenRefresh", "anonymous: the refresh token is its only credential"),
     ("signOut", "ends the session that the walk itself uses; tests of identity look at what it records"),
+    ("reauthenticate", "the people of the walk have no password; tests of members look at what it records"),
+    ("memberLeave", "ends the membership that the walk itself uses; tests of members look at what it records"),
+    ("ownershipTransferRequest", "asks for a confirmation; tests of members look at what it records"),
+    ("ownershipTransferAccept", "takes two people; tests of members look at what it records"),
+    ("ownershipTransferCancel", "nobody but two people sees an offer; tests of members look at what it records"),
 ];
 
 /// Root fields that nobody in a tenant is admitted to, with the reason.
 pub const NOT_FOR_TENANTS: &[(&str, &str)] = &[];
 
 /// What must have been done before a mutation can be done: `(mutation, mutation on the same id before it)`.
-pub const BEFORE: &[(&str, &str)] = &[("workspaceRestore", "workspaceArchive")];
+pub const BEFORE: &[(&str, &str)] = &[
+    ("workspaceRestore", "workspaceArchive"),
+    ("memberReactivate", "memberSuspend"),
+    ("workspaceMemberRemove", "workspaceMemberAdd"),
+];

@@ -13,10 +13,14 @@ pub async fn one_of_each(tenant: &TestTenant) -> Ids {
     let workspace = workspace.at("/workspace/id");
     let project = json!({ "workspaceId": workspace, "name": "Borealis" });
     let project = owner.mutate("projectCreate", "project { id }", project).await.at("/project/id");
-    let task = json!({ "projectId": project, "title": "Chart the coast", "assigneeId": owner.member });
+    // Somebody else than who asks: much of what is done to a member nobody does to themselves.
+    let member = tenant.member("member").await.member.expect("a member").to_string();
+    let task = json!({ "projectId": project, "title": "Chart the coast", "assigneeId": member });
     let task = owner.mutate("taskCreate", "task { id }", task).await.at("/task/id");
     let key = json!({ "name": "Demo key", "scopes": ["tasks:read"] });
     let key = owner.mutate("apiKeyCreate", "apiKey { id }", key).await.at("/apiKey/id");
+    let offer = json!({ "toMemberId": member, "confirm": tenant.slug });
+    let offer = owner.mutate("ownershipTransferRequest", "ownershipTransfer { id }", offer).await;
     let list = "{ roles(first: 1) { nodes { id } } auditLogs(first: 1) { nodes { id } } }";
     let lists = owner.query(list, json!({})).await;
     let id_at = |pointer: &str| lists.data().pointer(pointer).and_then(|id| id.as_str()).expect("an id").to_owned();
@@ -25,7 +29,8 @@ pub async fn one_of_each(tenant: &TestTenant) -> Ids {
         ("prj", project),
         ("tsk", task),
         ("key", key),
-        ("mbr", owner.member.expect("the owner is a member").to_string()),
+        ("mbr", member),
+        ("otr", offer.at("/ownershipTransfer/id")),
         ("usr", owner.user.to_string()),
         ("tnt", tenant.id.to_string()),
         ("rol", id_at("/roles/nodes/0/id")),
@@ -45,6 +50,7 @@ pub fn unknown() -> Ids {
         ("tsk", ids::TaskId::from_uuid(uuid()).to_string()),
         ("key", ids::ApiKeyId::from_uuid(uuid()).to_string()),
         ("mbr", ids::MemberId::from_uuid(uuid()).to_string()),
+        ("otr", ids::OwnershipTransferId::from_uuid(uuid()).to_string()),
         ("usr", ids::UserId::from_uuid(uuid()).to_string()),
         ("tnt", ids::TenantId::from_uuid(uuid()).to_string()),
         ("rol", ids::RoleId::from_uuid(uuid()).to_string()),

@@ -1,12 +1,13 @@
 //! Workspaces in the API: what is read. Changes are in [`mutations`].
 
 mod mutations;
+mod roster;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 
 use super::{
     service::{self, WorkspaceList},
-    types::{Visibility, Workspace, WorkspaceFind, WorkspaceMember, WorkspaceSort},
+    types::{Visibility, Workspace, WorkspaceFind, WorkspaceSort},
 };
 use crate::{
     access::Permission::{MembersRead, ProjectsRead, TasksRead, WorkspacesRead},
@@ -14,7 +15,6 @@ use crate::{
     domain::{
         Error,
         gql::{self, Ahead, answer},
-        members::{self, graphql::MemberNode},
         projects::{
             self,
             graphql::{ProjectConnection, ProjectFilter, ProjectOrder, project_connection, project_list},
@@ -34,6 +34,7 @@ use crate::{
     },
 };
 pub use mutations::WorkspacesMutation;
+pub use roster::{RosterMutation, RosterQuery, WorkspaceMemberConnection};
 
 /// A workspace: a part of a tenant.
 pub struct WorkspaceNode(pub Workspace);
@@ -167,17 +168,8 @@ impl WorkspaceNode {
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Option<Result<WorkspaceMemberConnection>> {
-        let page = async {
-            let (scope, asked) = (gql::scope(ctx), PageArgs { first, after, last, before }.check()?);
-            let page = service::list_members(gql::services(ctx), &scope, self.0.id, asked).await?;
-            let member = Ahead::items(ctx).field("member");
-            if member.exists() {
-                let ids = gql::keys(page.items.iter().map(|row| row.member_id));
-                members::graphql::look_ahead(&scope, ids, &member).await;
-            }
-            Ok(Some(WorkspaceMemberConnection(page.map(WorkspaceMemberNode, |node| &node.0))))
-        };
-        answer(page.await)
+        let page = PageArgs { first, after, last, before };
+        answer(roster::page(ctx, "Workspace.members", self.0.id, page).await.map(Some))
     }
 
     /// The tasks of its projects, newest first unless ordered otherwise.
@@ -205,39 +197,6 @@ impl WorkspaceNode {
         answer(page.await)
     }
 }
-
-/// A member's place in a workspace.
-pub struct WorkspaceMemberNode(WorkspaceMember);
-
-/// A member's place in a workspace.
-#[Object(
-    name = "WorkspaceMember",
-    directive = requires_scopes::apply(MembersRead),
-    directive = tenant_scoped::apply()
-)]
-impl WorkspaceMemberNode {
-    /// Its id.
-    async fn id(&self) -> ID {
-        self.0.id.into()
-    }
-
-    /// The member; null if you may not see them.
-    async fn member(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
-        answer(members::service::find(&gql::scope(ctx), self.0.member_id).await.map(|found| found.map(MemberNode)))
-    }
-
-    /// Since when.
-    async fn created_at(&self) -> DateTime {
-        DateTime(self.0.created_at)
-    }
-}
-
-connection!(
-    WorkspaceMemberConnection,
-    WorkspaceMemberEdge,
-    WorkspaceMemberNode,
-    "A page of the members of a workspace."
-);
 
 connection!(WorkspaceConnection, WorkspaceEdge, WorkspaceNode, "A page of workspaces.");
 

@@ -1,6 +1,10 @@
-//! Members in the API, and the people behind them.
+//! Members in the API, and the people behind them: what is read. Changes are in [`mutations`].
+
+mod mutations;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
+
+pub use mutations::MembersMutation;
 
 use super::{
     loaders::{MemberById, UserById},
@@ -166,6 +170,7 @@ pub struct MemberOrder {
 pub(crate) async fn connection(
     ctx: &Context<'_>,
     field: &'static str,
+    search: Option<String>,
     filter: Option<MemberFilter>,
     order: Option<MemberOrder>,
     page: PageArgs,
@@ -175,7 +180,8 @@ pub(crate) async fn connection(
         order.unwrap_or(MemberOrder { field: MemberOrderField::CreatedAt, direction: gql::OrderDirection::Desc });
     let list = MemberList {
         field,
-        find: MemberFind { status: filter.status, role: filter.role_id.as_ref().map(parse).transpose()? },
+        find: MemberFind { status: filter.status, role: filter.role_id.as_ref().map(parse).transpose()?, terms: None },
+        search,
         descending: direction == gql::OrderDirection::Desc,
         page: page.check()?,
     };
@@ -232,6 +238,11 @@ impl MembersQuery {
     async fn members(
         &self,
         ctx: &Context<'_>,
+        #[graphql(
+            desc = "Who are found by this text: 2 to 100 characters; each of its words stands in a name or the \
+                          e-mail address, one letter alone at the beginning of a word."
+        )]
+        search: Option<String>,
         #[graphql(desc = "Which members.")] filter: Option<MemberFilter>,
         #[graphql(desc = "In which order.")] order_by: Option<MemberOrder>,
         #[graphql(desc = "So many from the start, 1 to 100; 25 if nothing is said.")] first: Option<i32>,
@@ -239,6 +250,7 @@ impl MembersQuery {
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Option<Result<MemberConnection>> {
-        answer(connection(ctx, "Query.members", filter, order_by, PageArgs { first, after, last, before }).await)
+        let page = PageArgs { first, after, last, before };
+        answer(connection(ctx, "Query.members", search, filter, order_by, page).await)
     }
 }
