@@ -83,6 +83,24 @@ need_postgres() {
         "  sudo apt-get install -y postgresql-17"
 }
 
+# The program of a Redis server, 6.2 or newer; each test that needs one starts its own from it.
+need_redis() {
+    command -v redis-server >/dev/null && return
+    if command -v apt-get >/dev/null && [ ! -e /usr/sbin/policy-rc.d ]; then
+        # Debian's package would start a server on port 6379, now and with every boot. 101: services are not started.
+        printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null ||
+            fail "redis-server was not found." "Run: sudo apt-get install -y redis-server"
+        as_root chmod +x /usr/sbin/policy-rc.d
+        # Whatever comes of the installation: services that are installed later are their owner's to decide.
+        ( need_packages redis-server ) || { as_root rm -f /usr/sbin/policy-rc.d; exit 1; }
+        as_root rm -f /usr/sbin/policy-rc.d
+        as_root systemctl disable redis-server >/dev/null 2>&1 || : # nor at the next boot
+    else
+        need_packages redis-server
+    fi
+    command -v redis-server >/dev/null || fail "redis-server is installed and not in the PATH." "Put its folder there."
+}
+
 # GraphiQL goes into the binary when it is compiled. Without Node.js there is a binary without it.
 build_graphiql() {
     [ -x web/graphiql/build ] || return 0

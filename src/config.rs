@@ -1,7 +1,7 @@
 //! Every setting, defined once: as a flag, an environment variable and a key of the settings file.
 //!
 //! A field below, say `pool_size`, is the flag `--pool-size`, the variable `TENANTRY_POOL_SIZE` (only `database_url` is
-//! `DATABASE_URL`) and the key `pool_size` of the TOML file. The flag wins over the variable, the variable over the
+//! `DATABASE_URL` and `redis_url` is `REDIS_URL`) and the key `pool_size` of the TOML file. The flag wins over the variable, the variable over the
 //! file, the file over the default ([`load`]). Names that nobody knows and values that do not fit are refused
 //! with the name, the value and what was expected; a secret's value is shown nowhere.
 //!
@@ -21,7 +21,8 @@ pub use load::{ConfigError, Inputs, Origin, load};
 pub use values::{DEMO_KEY_PREFIX, Key32, KeyError, Keys, postgres_url};
 
 use values::{
-    domain, http_url, key, key_environment, log_filter, network, one_of, origin, socket_address, true_or_false, within,
+    domain, http_url, key, key_environment, log_filter, network, one_of, origin, redis_url, socket_address,
+    true_or_false, within,
 };
 
 /// Networks in CIDR notation.
@@ -56,6 +57,12 @@ pub struct Settings {
     /// The bounds of one GraphQL document.
     #[command(flatten)]
     pub limits: LimitSettings,
+    /// The bounds of what comes in at a time.
+    #[command(flatten)]
+    pub rates: RateSettings,
+    /// The Redis that several servers share.
+    #[command(flatten)]
+    pub redis: RedisSettings,
     /// Tokens and secrets.
     #[command(flatten)]
     pub auth: AuthSettings,
@@ -141,6 +148,70 @@ pub struct LimitSettings {
     /// Cost, added up from the schema's `@cost` and `@listSize`.
     #[arg(long, value_name = "POINTS", default_value = "2000", value_parser = within::<u64>(10, 10_000_000))]
     pub limit_cost: u64,
+}
+
+/// The bounds of what comes in at a time: buckets of points, buckets of sign-ins, and how much of a tenant runs at once.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Limits of the rate of requests")]
+pub struct RateSettings {
+    /// Points that the bucket of a tenant holds, where its plan says nothing else.
+    #[arg(long, value_name = "POINTS", default_value = "20000", value_parser = within::<u64>(1, 1_000_000_000))]
+    pub rate_tenant_points: u64,
+    /// Points that flow into the bucket of a tenant in a second, where its plan says nothing else.
+    #[arg(long, value_name = "POINTS", default_value = "200", value_parser = within::<u64>(1, 1_000_000_000))]
+    pub rate_tenant_refill: u64,
+    /// Points that the bucket of a person or an API key holds, in each tenant.
+    #[arg(long, value_name = "POINTS", default_value = "5000", value_parser = within::<u64>(1, 1_000_000_000))]
+    pub rate_principal_points: u64,
+    /// Points that flow into the bucket of a person or an API key in a second.
+    #[arg(long, value_name = "POINTS", default_value = "50", value_parser = within::<u64>(1, 1_000_000_000))]
+    pub rate_principal_refill: u64,
+    /// Points that the bucket of an address holds, for requests without a credential.
+    #[arg(long, value_name = "POINTS", default_value = "1000", value_parser = within::<u64>(1, 1_000_000_000))]
+    pub rate_address_points: u64,
+    /// Points that flow into the bucket of an address in a second.
+    #[arg(long, value_name = "POINTS", default_value = "10", value_parser = within::<u64>(1, 1_000_000_000))]
+    pub rate_address_refill: u64,
+    /// Attempts to sign in to one account that may come at once.
+    #[arg(long, value_name = "COUNT", default_value = "15", value_parser = within::<u64>(1, 1_000_000))]
+    pub sign_in_account_burst: u64,
+    /// Attempts to sign in to one account that are added in a minute.
+    #[arg(long, value_name = "COUNT", default_value = "6", value_parser = within::<u64>(1, 1_000_000))]
+    pub sign_in_account_per_minute: u64,
+    /// Attempts to sign in from one address that may come at once.
+    #[arg(long, value_name = "COUNT", default_value = "60", value_parser = within::<u64>(1, 1_000_000))]
+    pub sign_in_address_burst: u64,
+    /// Attempts to sign in from one address that are added in a minute.
+    #[arg(long, value_name = "COUNT", default_value = "60", value_parser = within::<u64>(1, 1_000_000))]
+    pub sign_in_address_per_minute: u64,
+    /// Operations of one tenant that run at once in this server, where its plan says nothing else; by default half as many as there are connections to the database.
+    #[arg(long, value_name = "COUNT", value_parser = within::<usize>(1, 100_000))]
+    pub tenant_concurrency: Option<usize>,
+    /// Operations of one tenant that may wait for their turn; any further one is refused at once.
+    #[arg(long, value_name = "COUNT", default_value = "16", value_parser = within::<usize>(0, 100_000))]
+    pub tenant_queue: usize,
+    /// How long an operation waits for its turn, in milliseconds.
+    #[arg(long, value_name = "MS", default_value = "250", value_parser = within::<u64>(0, 60_000))]
+    pub tenant_queue_ms: u64,
+}
+
+impl RateSettings {
+    /// How many operations of one tenant run at once, beside a pool of so many connections.
+    pub fn concurrency(&self, pool_size: usize) -> usize {
+        self.tenant_concurrency.unwrap_or(pool_size / 2).max(1)
+    }
+}
+
+/// The Redis that several servers share, for limits and caches.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Redis")]
+pub struct RedisSettings {
+    /// Where Redis is; without it every server has limits and caches of its own.
+    #[arg(long, value_name = "URL", value_parser = redis_url, hide_default_value = true, hide_env_values = true)]
+    pub redis_url: Option<SecretString>,
+    /// How long a request waits for Redis, in milliseconds, before it goes on without.
+    #[arg(long, value_name = "MS", default_value = "50", value_parser = within::<u64>(1, 5_000))]
+    pub redis_timeout_ms: u64,
 }
 
 /// Tokens and secrets.

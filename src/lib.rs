@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod app;
+pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod context;
@@ -16,4 +17,6 @@ pub mod domain;
 pub mod graphql;
 pub mod http;
 pub mod ids;
+pub mod kv;
+pub mod limits;
 pub mod telemetry;

@@ -14,7 +14,7 @@ use crate::ids::{GroupId, RoleGrantId, RoleId, WorkspaceId};
 const MAX_DEPTH: usize = 32;
 
 /// One role given to one principal, or to a group that it belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct RoleGrant {
     /// Its id.
     pub id: RoleGrantId,
@@ -29,7 +29,7 @@ pub struct RoleGrant {
 }
 
 /// What one role itself says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RoleSays {
     /// The role.
     pub role: RoleId,
@@ -189,8 +189,10 @@ impl Source {
 
 /// Everything a principal may do in one tenant, resolved.
 ///
-/// Made by [`resolve`] and kept in a cache; asking costs at most one look-up in a map.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Made by [`resolve`] and kept in a cache; asking costs at most one look-up in a map. Written down are the grants and what
+/// their roles say, not what follows from them: whoever reads it resolves it anew.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "stored::Stored", from = "stored::Stored")]
 pub struct EffectiveRights {
     /// What holds for the tenant as a whole, and in every workspace that is not in `workspaces`.
     pub tenant: PermissionSet,
@@ -505,6 +507,56 @@ impl EffectiveRights {
 fn push(steps: &mut Vec<Step>, step: Step) {
     if !steps.contains(&step) {
         steps.push(step);
+    }
+}
+
+mod stored {
+    //! Rights as they are written down.
+
+    use chrono::{DateTime, Utc};
+    use serde::{Deserialize, Serialize};
+
+    use super::{EffectiveRights, PermissionSet, RoleGrant, RolePolicy, RoleSays, resolve};
+    use crate::ids::WorkspaceId;
+
+    /// What [`resolve`] was given. A permission that this release does not know makes the whole unreadable.
+    #[derive(Serialize, Deserialize)]
+    pub(super) struct Stored {
+        version: i64,
+        sources: Vec<(RoleGrant, Vec<RoleSays>)>,
+        tree: Vec<(WorkspaceId, Option<WorkspaceId>)>,
+        private: Vec<WorkspaceId>,
+        scopes: Option<PermissionSet>,
+        within: Option<Vec<WorkspaceId>>,
+    }
+
+    impl From<EffectiveRights> for Stored {
+        fn from(rights: EffectiveRights) -> Self {
+            let sources = rights.sources.iter().map(|source| (source.grant, source.policy.line().to_vec()));
+            Self {
+                version: rights.version,
+                sources: sources.collect(),
+                tree: rights.parents.into_iter().collect(),
+                private: rights.private.into_iter().collect(),
+                scopes: (rights.scopes != PermissionSet::ALL).then_some(rights.scopes),
+                within: rights.within.map(|within| within.into_iter().collect()),
+            }
+        }
+    }
+
+    impl From<Stored> for EffectiveRights {
+        fn from(stored: Stored) -> Self {
+            let grants: Vec<_> = stored.sources.iter().map(|(grant, _)| *grant).collect();
+            let policies = stored.sources.into_iter().map(|(grant, line)| (grant.role, RolePolicy::of(line))).collect();
+            // Those that had ended were left out when it was resolved first.
+            let then = DateTime::<Utc>::MIN_UTC;
+            let rights = resolve(&grants, &policies, &stored.tree, &stored.private, then, stored.version);
+            if stored.scopes.is_none() && stored.within.is_none() {
+                return rights;
+            }
+            let within = stored.within.map(|within| within.into_iter().collect());
+            rights.restricted_to(stored.scopes.unwrap_or(PermissionSet::ALL), within.as_ref())
+        }
     }
 }
 

@@ -337,6 +337,21 @@ proptest! {
     }
 
     #[test]
+    fn rights_read_back_as_they_were_written(world in world(), scopes in proptest::option::of(some_permissions()),
+                                             within in proptest::option::of(proptest::collection::hash_set(0u8..6, 0..4))) {
+        let mut rights = world.rights();
+        if scopes.is_some() || within.is_some() {
+            let within = within.map(|within| within.into_iter().map(workspace).collect());
+            rights = rights.restricted_to(scopes.unwrap_or(PermissionSet::ALL), within.as_ref());
+        }
+        let text = serde_json::to_string(&rights).expect("they can be written");
+        prop_assert_eq!(serde_json::from_str::<EffectiveRights>(&text).expect("and read"), rights);
+        // A release that knows more permissions has written it.
+        let newer = text.replace("tasks:read", "tasks:fly");
+        prop_assert!(newer == text || serde_json::from_str::<EffectiveRights>(&newer).is_err());
+    }
+
+    #[test]
     fn an_expired_grant_counts_for_nothing(world in world()) {
         let mut live = world.clone();
         live.grants.retain(|grant| grant.expires_at.is_none_or(|end| at(5) < end));

@@ -6,7 +6,12 @@ use async_graphql::parser::types::ExecutableDocument;
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
-use crate::graphql::policy::{Limits, Refusal, document};
+use crate::{
+    graphql::policy::{Limits, Refusal, document},
+    telemetry::metrics,
+};
+
+const CACHE: &str = "documents";
 
 /// How much text of documents is kept, in bytes. A parsed document takes about ten times its text.
 const CAPACITY_BYTES: u64 = 2 * 1024 * 1024;
@@ -20,6 +25,7 @@ impl Default for DocumentCache {
             Cache::builder()
                 .max_capacity(CAPACITY_BYTES)
                 .weigher(|_, document: &Arc<ExecutableDocument>| weight(document))
+                .eviction_listener(|_, _, _| metrics::cache_changed(CACHE, "memory", "dropped", 1))
                 .build(),
         )
     }
@@ -36,12 +42,13 @@ impl DocumentCache {
     pub(super) fn parse(&self, text: &str, limits: &Limits) -> Result<Arc<ExecutableDocument>, Refusal> {
         let hash: [u8; 32] = Sha256::digest(text).into();
         if let Some(known) = self.0.get(&hash) {
-            metrics::counter!("tenantry_cache_total", "cache" => "documents", "outcome" => "hit").increment(1);
+            metrics::cache(CACHE, "memory", true);
             return Ok(known);
         }
-        metrics::counter!("tenantry_cache_total", "cache" => "documents", "outcome" => "miss").increment(1);
+        metrics::cache(CACHE, "memory", false);
         let parsed = Arc::new(document::parse(text, limits)?);
         self.0.insert(hash, Arc::clone(&parsed));
+        metrics::cache_changed(CACHE, "memory", "stored", 1);
         Ok(parsed)
     }
 }

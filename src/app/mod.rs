@@ -5,6 +5,7 @@
 
 pub mod demo;
 mod documents;
+mod metering;
 pub mod pipeline;
 pub mod schema;
 pub mod server;
@@ -14,6 +15,7 @@ use std::{sync::Arc, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    cache::SharedCache,
     clock::Clock,
     config::{Introspection, Keys, Settings},
     context::{MembershipCache, TenantCache},
@@ -23,6 +25,7 @@ use crate::{
         cursor::CursorKey,
         policy::{Limits, PolicyTable, PolicyTableError},
     },
+    kv::{BadRedisUrl, Kv},
 };
 use documents::DocumentCache;
 use schema::Schema;
@@ -48,6 +51,9 @@ pub enum AppError {
     /// The tables are older than this program.
     #[error("these migrations have not run: {}. Run `tenantry migrate up` first; a server never migrates by itself", .0.join(", "))]
     Pending(Vec<String>),
+    /// Redis cannot be asked.
+    #[error(transparent)]
+    Redis(#[from] BadRedisUrl),
     /// The signing keys cannot be read or made.
     #[error("the keys that sign access tokens cannot be used")]
     Keys(#[source] identity::KeyError),
@@ -64,6 +70,8 @@ pub struct App {
     introspection: Introspection,
     documents: DocumentCache,
     authenticator: identity::Authenticator,
+    metering: metering::Metering,
+    kv: Option<Kv>,
     base_domain: Option<String>,
     public_host: Option<String>,
 }
@@ -91,22 +99,37 @@ impl App {
         }
         let schema = schema::build();
         let table = PolicyTable::from_sdl(&schema::sdl(&schema)).map_err(AppError::Policy)?;
+        let kv = match &settings.redis.redis_url {
+            Some(url) => Some(Kv::start(url, Duration::from_millis(settings.redis.redis_timeout_ms)).await?),
+            None => None,
+        };
+        let shared = kv.clone().map(|kv| SharedCache::new(kv, keys.cursor.clone()));
         let cache_ttl = Duration::from_millis(settings.auth.rights_cache_ttl_ms);
-        let identity =
-            identity::Identity::start(&db, &clock, keys, &settings.auth, settings.server.public_url.as_ref())
-                .await
-                .map_err(AppError::Keys)?;
+        let identity = identity::Identity::start(
+            &db,
+            &clock,
+            keys,
+            &settings.auth,
+            settings.server.public_url.as_ref(),
+            shared.as_ref(),
+        )
+        .await
+        .map_err(AppError::Keys)?;
         let services = Services {
             refusals: RefusalQueue::start(db.clone()),
             db,
-            clock,
-            memberships: MembershipCache::new(cache_ttl),
-            tenants: TenantCache::new(cache_ttl),
+            clock: clock.clone(),
+            memberships: MembershipCache::new(cache_ttl, clock.clone(), shared.as_ref()),
+            tenants: TenantCache::new(cache_ttl, clock.clone(), shared.as_ref()),
             cursors: CursorKey::new(keys.cursor.expose()),
+            principal_rate: metering::principal_rate(settings),
             identity,
         };
+        let metering = metering::Metering::new(settings, keys.cursor.clone(), services.clock.clone(), kv.clone());
         Ok(Arc::new(Self {
             authenticator: identity::Authenticator::new(services.identity.clone()),
+            metering,
+            kv,
             services,
             schema,
             table,

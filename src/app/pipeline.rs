@@ -1,8 +1,9 @@
 //! The way of one GraphQL request: credential, tenant, rights, policy pass, execution.
 //!
 //! Everything that can refuse a request does so before a field runs, in this order: who asks (401), which tenant (400,
-//! 403, 404, 410), the document (400), what it may see and cost (403, 400), the idempotency key (400). Only then does
-//! the engine run, on one read transaction or on one transaction for each mutation.
+//! 403, 404, 410), whether too much of the tenant runs already (429), the document (400), what it may see and cost (403,
+//! 400), the idempotency key (400), whether there is enough in the buckets (429). Only then does the engine run, on one
+//! read transaction or on one transaction for each mutation.
 
 use std::{
     net::IpAddr,
@@ -12,12 +13,15 @@ use std::{
     },
 };
 
-use async_graphql::{Request, Value, parser::types::OperationType};
+use async_graphql::{Request, parser::types::OperationType};
 use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use super::App;
+use super::{
+    App,
+    metering::{self, Payer},
+};
 use crate::{
     access::On,
     config::Introspection,
@@ -30,6 +34,7 @@ use crate::{
         audit::Outcome as AuditOutcome,
         error::db_error,
         identity::{AuthError, Credential},
+        rate_limit::Buckets,
         reading::Reading,
     },
     graphql::{
@@ -38,6 +43,7 @@ use crate::{
         policy::{self, Caller, Plan, document},
     },
     http::endpoint::{GraphqlService, IncomingRequest, Outcome, OutgoingResponse, Refusal, Transport},
+    limits::{Standing, lanes::Turn},
 };
 
 const X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
@@ -52,40 +58,67 @@ impl GraphqlService for App {
 /// A tenant that the request names, and the membership of whoever asks.
 type Place = (Option<Tenant>, Option<Arc<Membership>>);
 
+/// What is known about a request so far, for what every answer carries, refusals included.
+#[derive(Default)]
+struct Known {
+    operation: Option<String>,
+    tenant: Option<Tenant>,
+    payer: Payer,
+    /// What is in the buckets, once the request was paid for.
+    standings: Option<Vec<Standing>>,
+    turn: Option<Turn>,
+}
+
 impl App {
     async fn answer(&self, request: IncomingRequest) -> OutgoingResponse {
         let stats = Arc::new(Stats::default());
-        let mut operation = None;
-        let mut tenant = None;
-        let mut answer = match self.run(request, &stats, &mut operation, &mut tenant).await {
+        let mut known = Known { payer: self.metering.address(request.transport.client_addr), ..Known::default() };
+        let mut answer = match self.run(request, &stats, &mut known).await {
             Ok(answer) => answer,
-            Err(refusal) => OutgoingResponse::from(*refusal),
+            Err(refusal) => OutgoingResponse::from(*self.charged(refusal, &mut known).await),
         };
-        if let Some(slug) = tenant.and_then(|tenant: Tenant| HeaderValue::from_str(&tenant.slug).ok()) {
+        if let Some(slug) = known.tenant.and_then(|tenant| HeaderValue::from_str(&tenant.slug).ok()) {
             answer.headers.push((X_TENANT, slug));
         }
-        answer.operation = operation;
+        answer.headers.extend(metering::headers(known.standings.as_deref().unwrap_or_default()));
+        answer.operation = known.operation;
         answer.sql_statements = Some(stats.statements());
         answer
+    }
+
+    /// A refusal that was not paid for yet costs a point; whoever has none is told so instead.
+    async fn charged(&self, refusal: Box<Refusal>, known: &mut Known) -> Box<Refusal> {
+        let is_our_fault = matches!(refusal.code, ErrorCode::Unavailable | ErrorCode::Internal | ErrorCode::Timeout);
+        if known.standings.is_some() || is_our_fault || refusal.code == ErrorCode::ConcurrencyLimited {
+            return refusal;
+        }
+        match self.metering.pay_for_refusal(&known.payer).await {
+            Ok(taken) => {
+                known.standings = Some(taken.standings);
+                refusal
+            }
+            Err(over) => {
+                let (refusal, standings) = metering::refused(over, 1);
+                known.standings = Some(standings);
+                refusal
+            }
+        }
     }
 
     async fn run(
         &self,
         request: IncomingRequest,
         stats: &Arc<Stats>,
-        operation: &mut Option<String>,
-        shown_tenant: &mut Option<Tenant>,
+        known: &mut Known,
     ) -> Result<OutgoingResponse, Box<Refusal>> {
         let IncomingRequest { transport, body } = request;
+        let from = transport.client_addr;
         let (principal, key_tenant) = self.authenticate(&transport, stats).await?;
-        let (tenant, membership) = self.place(&transport, &principal, key_tenant, stats).await?;
+        known.payer = self.metering.alone(&principal, from);
+        let (tenant, membership) = self.place(&transport, &principal, key_tenant, stats, known).await?;
         tracing::Span::current().record("actor.id", tracing::field::display(principal.key()));
         if let Some(tenant) = &tenant {
             tracing::Span::current().record("tenant.id", tracing::field::display(tenant.id));
-        }
-        // Whoever belongs to the tenant is told which one was meant; an old slug thus shows the new one.
-        if membership.is_some() {
-            shown_tenant.clone_from(&tenant);
         }
 
         let Some(text) = &body.query else {
@@ -104,21 +137,28 @@ impl App {
             clock: self.services.clock.clone(),
             request: transport.request_id,
             stats: Arc::clone(stats),
-            client_address: Some(transport.client_addr),
+            client_address: Some(from),
             user_agent: transport.user_agent.clone(),
             operation_name: body.operation_name.clone(),
             idempotency: None,
             door: Door::Api,
         };
         let plan = self.check(&ctx, &parsed, body.operation_name.as_deref(), &variables)?;
-        *operation = plan.operation_name.as_ref().map(ToString::to_string);
-        ctx.operation_name.clone_from(operation);
+        known.operation = plan.operation_name.as_ref().map(ToString::to_string);
+        ctx.operation_name.clone_from(&known.operation);
         if plan.operation_type == OperationType::Mutation && transport.method_is_get {
             return Err(Box::new(Refusal::mutation_over_get()));
         }
         if let Some(key) = transport.idempotency_key {
             ctx.idempotency = Some(idempotency(key, &ctx, &plan, text, &variables)?);
         }
+        let taken = self.metering.pay(&known.payer, &plan, &ctx.principal, from).await.map_err(|over| {
+            let (refusal, standings) = metering::refused(over, plan.cost);
+            known.standings = Some(standings);
+            refusal
+        })?;
+        // A request that breaks off from here on has paid its full price.
+        known.standings = Some(taken.standings.clone());
 
         let key_used = match ctx.principal {
             Principal::ApiKey { key, .. } => ctx.tenant.as_ref().map(|tenant| (tenant.id, key)),
@@ -126,7 +166,11 @@ impl App {
         };
         let ctx = Arc::new(ctx);
         let reading = Arc::new(Reading::new(self.services.db.clone(), Arc::clone(&ctx)));
-        let mut engine = Request::new("").variables(variables).data(self.services.clone()).data(Arc::clone(&reading));
+        let mut engine = Request::new("")
+            .variables(variables)
+            .data(self.services.clone())
+            .data(Arc::clone(&reading))
+            .data(Buckets(taken.standings.as_slice().into()));
         engine.operation_name = body.operation_name;
         engine.set_parsed_query(ExecutableDocument::clone(&parsed));
         // Without tokio's budget for one poll (128 steps): a level with more look-ups than that would fill the loaders in
@@ -136,11 +180,15 @@ impl App {
         if let Some((tenant, key)) = key_used {
             api_keys::service::touch(&self.services, tenant, key, &ctx);
         }
+        let actual = plan.actual_cost(&response.data);
+        let standings = self.metering.settle(taken, actual);
+        known.standings = Some(standings.clone());
 
         if let Some(conflict) = response.errors.iter().find_map(idempotency_conflict) {
             return Err(Box::new(conflict));
         }
-        response.extensions.insert("cost".to_owned(), cost(&plan, stats));
+        let cost = metering::cost(plan.cost, actual, &standings, stats.statements(), stats.rows());
+        response.extensions.insert("cost".to_owned(), cost);
         let mut answer = OutgoingResponse::new(Outcome::Executed(response));
         if ctx.idempotency.as_ref().is_some_and(|idempotency| idempotency.replayed.load(Ordering::SeqCst)) {
             answer.headers.push((IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true")));
@@ -167,13 +215,15 @@ impl App {
         }
     }
 
-    /// Finds the tenant that all sources name, and what the principal is in it.
+    /// Finds the tenant that all sources name, and what the principal is in it. Takes its turn in the tenant's lane as soon
+    /// as the tenant is known, before the database is asked for anything of it.
     async fn place(
         &self,
         transport: &Transport,
         principal: &Principal,
         key_tenant: Option<Tenant>,
         stats: &Arc<Stats>,
+        known: &mut Known,
     ) -> Result<Place, Box<Refusal>> {
         let now = self.services.clock.now();
         let names = [
@@ -200,9 +250,18 @@ impl App {
         })?;
         let Some(tenant) = agreed.and_then(|id| found.into_iter().map(|(_, tenant)| tenant).find(|t| t.id == id))
         else {
+            known.turn = Some(self.metering.turn(None).await?);
             return Ok((None, None));
         };
+        // Who sends no credential is in nobody's lane: strangers must not fill a tenant's.
+        let lane = principal.is_authenticated().then_some(&tenant);
+        known.turn = Some(self.metering.turn(lane).await?);
         let membership = self.membership(&tenant, transport, principal, stats).await?;
+        if let Some(membership) = &membership {
+            known.payer = self.metering.member(&tenant, principal, membership, transport.client_addr);
+            // Whoever belongs to the tenant is told which one was meant; an old slug thus shows the new one.
+            known.tenant = Some(tenant.clone());
+        }
         match tenant.status {
             TenantStatus::Suspended => Err(Box::new(Refusal::new(
                 ErrorCode::TenantSuspended,
@@ -367,14 +426,4 @@ fn idempotency_conflict(error: &async_graphql::ServerError) -> Option<Refusal> {
     let mut error = error.clone();
     error.path = Vec::new();
     Some(Refusal { code, status: None, errors: vec![error], headers: retry.into_iter().collect() })
-}
-
-/// What the operation was priced at and what it took.
-fn cost(plan: &Plan, stats: &Stats) -> Value {
-    Value::Object(
-        [("requested", plan.cost), ("sqlStatements", stats.statements().into()), ("rows", stats.rows().into())]
-            .into_iter()
-            .map(|(name, figure)| (async_graphql::Name::new(name), Value::from(figure)))
-            .collect(),
-    )
 }

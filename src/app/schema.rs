@@ -10,6 +10,7 @@ use crate::domain::{
     nodes::NodesQuery,
     ownership::graphql::{OwnershipMutation, OwnershipQuery},
     projects::graphql::{ProjectsMutation, ProjectsQuery},
+    rate_limit::RateLimitQuery,
     roles::graphql::RolesQuery,
     tasks::graphql::{TasksMutation, TasksQuery},
     tenants::{graphql::TenantsQuery, viewer::ViewerQuery},
@@ -30,6 +31,7 @@ pub struct Query(
     RolesQuery,
     ApiKeysQuery,
     AuditQuery,
+    RateLimitQuery,
     NodesQuery,
 );
 

@@ -112,7 +112,11 @@ impl Readiness for Ready {
                 Ok(pending) => Check::failed("migrations", format!("these have not run: {}", pending.join(", "))),
                 Err(error) => Check::failed("migrations", error.to_string()),
             };
-            vec![database, migrations]
+            let redis = self.app.kv.as_ref().map(|kv| match kv.is_up() {
+                true => Check::ok("redis"),
+                false => Check::ok("redis").noting("gone: this server goes on with limits and caches of its own"),
+            });
+            [database, migrations].into_iter().chain(redis).collect()
         })
     }
 }

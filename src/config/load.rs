@@ -6,7 +6,7 @@ use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, error::ErrorKind}
 
 use super::Everything;
 
-/// The environment variable of every setting but one begins with this.
+/// The environment variable of every setting but two begins with this.
 const PREFIX: &str = "TENANTRY_";
 
 /// The settings file that is read when no other is named.
@@ -322,8 +322,11 @@ fn flag(id: &str) -> String {
 
 /// The environment variable of a setting.
 fn variable(id: &str) -> String {
-    // The name that every tool for databases knows.
-    if id == "database_url" { "DATABASE_URL".to_owned() } else { format!("{PREFIX}{}", id.to_uppercase()) }
+    match id {
+        // The names that every tool for them knows.
+        "database_url" | "redis_url" => id.to_uppercase(),
+        _ => format!("{PREFIX}{}", id.to_uppercase()),
+    }
 }
 
 /// The setting of a variable or a key.

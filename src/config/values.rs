@@ -157,6 +157,12 @@ pub fn postgres_url(text: &str) -> Result<SecretString, &'static str> {
     Ok(text.into())
 }
 
+/// A Redis' URL; never in the message, because it may hold a password.
+pub(super) fn redis_url(text: &str) -> Result<SecretString, &'static str> {
+    let expected = "expected a URL like redis://user:password@host:6379/0 or redis+unix:///path, without TLS";
+    redis::Client::open(text).map(|_| text.into()).map_err(|_| expected)
+}
+
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "expected an IP address and a port, like 127.0.0.1:8080 or [::1]:8080")
 }

@@ -1,17 +1,8 @@
 //! What a principal is in a tenant: the member behind it, and the effective rights.
 
-use std::{
-    collections::HashSet,
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use moka::future::Cache;
 
 use super::{
     Principal,
@@ -20,21 +11,44 @@ use super::{
 };
 use crate::{
     access::{EffectiveRights, PermissionSet},
+    cache::{Cache, CacheKey, SharedCache},
+    clock::Clock,
     db::{Db, DbError, Scope, TenantTx},
     ids::{ApiKeyId, TenantId, UserId, WorkspaceId},
+    limits::KeyRate,
 };
 
 /// What a principal is in its tenant.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Membership {
     /// Who holds the grants: the member; for an API key its owner, a member or a service account.
     pub holder: GrantHolder,
     /// What may be done now. For an API key: the owner's rights cut to the key's scopes.
     pub rights: EffectiveRights,
     /// Where an API key may be used from; empty means anywhere.
+    #[serde(with = "texts")]
     pub allowed_networks: Vec<ipnetwork::IpNetwork>,
     /// The first instant at which a grant or the key itself ends; the entry is stale from then on.
     pub valid_until: Option<DateTime<Utc>>,
+    /// What an API key says about its own bucket.
+    pub rate: Option<KeyRate>,
+}
+
+mod texts {
+    //! Networks as they are written down.
+
+    use ipnetwork::IpNetwork;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(networks: &[IpNetwork], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(networks.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNetwork>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        // An unreadable list must not become an empty one, which means anywhere.
+        texts.iter().map(|text| text.parse().map_err(Error::custom)).collect()
+    }
 }
 
 impl Membership {
@@ -62,22 +76,35 @@ impl Who {
     }
 }
 
-/// Memberships by tenant and principal.
-///
-/// A change of rights in this process empties the tenant's part at once; other processes see it when the entry ends,
-/// after at most five seconds. Writes do not trust it: they ask again inside their own transaction.
-#[derive(Clone)]
-pub struct MembershipCache {
-    entries: Cache<(TenantId, Who), Arc<Membership>>,
-    /// Grows with every change seen; a look-up that began before a change must not be stored after it.
-    changes: Arc<AtomicU64>,
+/// Somebody in a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Place(TenantId, Who);
+
+impl CacheKey for Place {
+    fn tenant(&self) -> Option<TenantId> {
+        Some(self.0)
+    }
+
+    fn text(&self) -> String {
+        match self.1 {
+            Who::User(user) => format!("{{{}}}:{user}", self.0),
+            Who::Key(key) => format!("{{{}}}:{key}", self.0),
+        }
+    }
 }
 
+/// Memberships by tenant and principal.
+///
+/// A change of rights in this process empties the tenant's part at once; other processes see it when they hear of it, at
+/// the latest when the entry ends, after at most five seconds. Writes do not trust it: they ask again inside their own
+/// transaction.
+#[derive(Clone)]
+pub struct MembershipCache(Arc<Cache<Place, Membership>>);
+
 impl MembershipCache {
-    /// Keeps up to 100,000 memberships for `ttl`.
-    pub fn new(ttl: Duration) -> Self {
-        let entries = Cache::builder().max_capacity(100_000).time_to_live(ttl).support_invalidation_closures().build();
-        Self { entries, changes: Arc::new(AtomicU64::new(0)) }
+    /// Keeps memberships for `ttl`.
+    pub fn new(ttl: Duration, clock: Clock, shared: Option<&SharedCache>) -> Self {
+        Self(Arc::new(Cache::new("rights", ttl, clock, shared)))
     }
 
     /// The principal's place in the scope's tenant; `None` if it has none. At most four SQL statements in one flight.
@@ -92,35 +119,19 @@ impl MembershipCache {
         now: DateTime<Utc>,
     ) -> Result<Option<Arc<Membership>>, DbError> {
         let Some(who) = Who::of(principal) else { return Ok(None) };
-        let key = (scope.tenant, who);
-        let known = self.entries.get(&key).await;
-        if let Some(known) = known.filter(|known| known.valid_until.is_none_or(|end| now < end)) {
-            metrics::counter!("tenantry_cache_total", "cache" => "memberships", "outcome" => "hit").increment(1);
-            return Ok(Some(known));
-        }
-        metrics::counter!("tenantry_cache_total", "cache" => "memberships", "outcome" => "miss").increment(1);
-        let before = self.changes.load(Ordering::SeqCst);
-        let tx = db.read(scope).await?;
-        let found = load(&tx, principal, now).await?.map(Arc::new);
-        tx.finish();
-        if let Some(found) = &found
-            && self.changes.load(Ordering::SeqCst) == before
-        {
-            self.entries.insert(key, Arc::clone(found)).await;
-            if self.changes.load(Ordering::SeqCst) != before {
-                self.entries.invalidate(&key).await;
-            }
-        }
-        Ok(found)
+        let is_good = |known: &Membership| known.valid_until.is_none_or(|end| now < end);
+        let found = self.0.find(Place(scope.tenant, who), is_good, async || {
+            let tx = db.read(scope).await?;
+            let found = load(&tx, principal, now).await?;
+            tx.finish();
+            Ok(found.map(|found| (scope.tenant, found)))
+        });
+        found.await
     }
 
     /// Forgets everybody in this tenant, because its rights have changed.
     pub fn forget(&self, tenant: TenantId) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
-        if let Err(error) = self.entries.invalidate_entries_if(move |(of, _), _| *of == tenant) {
-            tracing::error!(error = %error, "cached rights of one tenant could not be dropped; all are");
-            self.entries.invalidate_all();
-        }
+        self.0.forget(tenant);
     }
 }
 
@@ -143,6 +154,7 @@ async fn of_user(tx: &TenantTx, user: UserId, now: DateTime<Utc>) -> Result<Opti
         rights: found.rights,
         allowed_networks: Vec::new(),
         valid_until: found.ends_at,
+        rate: None,
     }))
 }
 
@@ -158,10 +170,12 @@ async fn of_key(tx: &TenantTx, key: ApiKeyId, now: DateTime<Utc>) -> Result<Opti
         None => None,
     };
     let ends_at = [owner.ends_at, key.expires_at, key.overlap_until].into_iter().flatten().min();
+    let rate = key.rate();
     Ok(Some(Membership {
         holder: owner.principal,
         rights: owner.rights.restricted_to(scopes, within.as_ref()),
         allowed_networks: key.allowed_networks,
         valid_until: ends_at,
+        rate,
     }))
 }

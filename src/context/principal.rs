@@ -78,6 +78,14 @@ impl serde::Serialize for GrantHolder {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for GrantHolder {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+        let member = text.parse().map(Self::Member);
+        member.or_else(|_| text.parse().map(Self::ServiceAccount)).map_err(serde::de::Error::custom)
+    }
+}
+
 impl Principal {
     /// The person, if it is one.
     pub fn user(&self) -> Option<UserId> {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods, QueryDsl, QueryableByName,
-    sql_types::{Array, Bool, Cidr, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, Bool, Cidr, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ use crate::{
         tables::{access_versions, api_key_scopes, members, service_accounts},
     },
     ids::{ApiKeyId, GroupId, Id, MemberId, RoleGrantId, RoleId, ServiceAccountId, TenantId, UserId, WorkspaceId},
+    limits::{KeyRate, PlanLimits},
 };
 
 #[derive(QueryableByName)]
@@ -30,6 +31,8 @@ struct TenantRow {
     slug: String,
     #[diesel(sql_type = Text)]
     status: TenantStatus,
+    #[diesel(sql_type = Jsonb)]
+    limits: serde_json::Value,
 }
 
 /// The tenant with this name. One statement.
@@ -39,19 +42,28 @@ pub(super) async fn find_tenant(
     now: DateTime<Utc>,
 ) -> Result<Option<Tenant>, DbError> {
     let call = match name {
-        TenantName::Host(host) => {
-            tx.call("SELECT tenant_id, slug, status FROM app.resolve_host({})").bind::<Text, _>(host.clone())
-        }
+        TenantName::Host(host) => tx
+            .call("SELECT tenant_id, slug, status, app.tenant_limits(tenant_id) AS limits FROM app.resolve_host({})")
+            .bind::<Text, _>(host.clone()),
         TenantName::Slug(slug) => tx
-            .call("SELECT tenant_id, slug, status FROM app.resolve_slug({}, {})")
+            .call(
+                "SELECT tenant_id, slug, status, app.tenant_limits(tenant_id) AS limits FROM app.resolve_slug({}, {})",
+            )
             .bind::<Text, _>(slug.clone())
             .bind::<Timestamptz, _>(now),
-        TenantName::Id(id) => {
-            tx.call("SELECT tenant_id, slug, status FROM app.resolve_tenant_id({})").bind::<SqlUuid, _>(*id)
-        }
+        TenantName::Id(id) => tx
+            .call(
+                "SELECT tenant_id, slug, status, app.tenant_limits(tenant_id) AS limits FROM app.resolve_tenant_id({})",
+            )
+            .bind::<SqlUuid, _>(*id),
     };
     let row: Option<TenantRow> = call.first().await?;
-    Ok(row.map(|row| Tenant { id: row.tenant_id, slug: row.slug.into(), status: row.status }))
+    Ok(row.map(|row| Tenant {
+        id: row.tenant_id,
+        slug: row.slug.into(),
+        status: row.status,
+        limits: PlanLimits::of(&row.limits),
+    }))
 }
 
 /// Whose grants are asked for.
@@ -306,9 +318,19 @@ pub(super) struct KeyRow {
     pub(super) revoked_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub(super) overlap_until: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    rate_capacity: Option<i32>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    rate_refill_per_second: Option<i32>,
 }
 
 impl KeyRow {
+    /// What the key says about its own bucket.
+    pub(super) fn rate(&self) -> Option<KeyRate> {
+        let figure = |figure: Option<i32>| figure.and_then(|figure| u32::try_from(figure).ok());
+        Some(KeyRate { capacity: figure(self.rate_capacity)?, refill_per_second: figure(self.rate_refill_per_second)? })
+    }
+
     /// On whose behalf the key acts.
     pub(super) fn owner(&self) -> Option<Holder> {
         self.member.map(Holder::Member).or(self.service_account.map(Holder::ServiceAccount))
@@ -323,7 +345,8 @@ impl KeyRow {
 
 const KEY: TenantSql = TenantSql::new(
     "SELECT k.owner_member_id, k.service_account_id, k.workspace_id, k.allowed_cidrs, k.expires_at, k.revoked_at, \
-            k.overlap_until FROM api_keys k WHERE k.tenant_id = {tenant} AND k.id = {}",
+            k.overlap_until, k.rate_capacity, k.rate_refill_per_second \
+     FROM api_keys k WHERE k.tenant_id = {tenant} AND k.id = {}",
 );
 
 /// The key of the transaction's tenant. One statement.
@@ -355,10 +378,12 @@ struct IndexRow {
     revoked_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     ends_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Jsonb)]
+    limits: serde_json::Value,
 }
 
 /// An API key as it is found by its hash, before any tenant context.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct KeyFound {
     pub(crate) key: ApiKeyId,
     pub(crate) tenant: Tenant,
@@ -370,13 +395,21 @@ pub(crate) struct KeyFound {
 /// The API key with this hash and its tenant: one indexed look-up before any tenant context. One statement.
 pub(crate) async fn find_key_by_hash(tx: &PersonTx, hash: [u8; 32]) -> Result<Option<KeyFound>, DbError> {
     let row: Option<IndexRow> = tx
-        .call("SELECT tenant_id, api_key_id, slug, status, revoked_at, ends_at FROM app.find_api_key({})")
+        .call(
+            "SELECT tenant_id, api_key_id, slug, status, revoked_at, ends_at, app.tenant_limits(tenant_id) AS limits \
+             FROM app.find_api_key({})",
+        )
         .bind::<diesel::sql_types::Binary, _>(hash.to_vec())
         .first()
         .await?;
     Ok(row.map(|row| KeyFound {
         key: row.api_key_id,
-        tenant: Tenant { id: row.tenant_id, slug: row.slug.into(), status: row.status },
+        tenant: Tenant {
+            id: row.tenant_id,
+            slug: row.slug.into(),
+            status: row.status,
+            limits: PlanLimits::of(&row.limits),
+        },
         revoked_at: row.revoked_at,
         ends_at: row.ends_at,
     }))

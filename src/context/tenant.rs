@@ -3,12 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use moka::future::Cache;
 
 use super::store;
 use crate::{
+    cache::{Cache, CacheKey, SharedCache},
+    clock::Clock,
     db::{Db, DbError, Stats},
     ids::TenantId,
+    limits::PlanLimits,
     text_enum,
 };
 
@@ -29,14 +31,31 @@ text_enum! {
 }
 
 /// The tenant of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
     /// Its current slug; a request may have used an older one.
+    #[serde(with = "shared_text")]
     pub slug: Arc<str>,
     /// Where it stands in its life.
     pub status: TenantStatus,
+    /// What its plan says about limits.
+    pub limits: PlanLimits,
+}
+
+mod shared_text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(from).map(Into::into)
+    }
 }
 
 /// How a request names a tenant.
@@ -50,16 +69,34 @@ pub enum TenantName {
     Id(TenantId),
 }
 
+impl CacheKey for TenantName {
+    fn tenant(&self) -> Option<TenantId> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Host(_) | Self::Slug(_) => None,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Host(host) => format!("host:{host}"),
+            Self::Slug(slug) => format!("slug:{slug}"),
+            Self::Id(id) => format!("id:{id}"),
+        }
+    }
+}
+
 /// Tenants by name, for a few seconds.
 ///
-/// A suspension is seen by other processes when the entry ends; membership and rights are checked apart from this.
+/// A suspension is seen by other processes when they hear of it, at the latest when the entry ends; membership and rights
+/// are checked apart from this.
 #[derive(Clone)]
-pub struct TenantCache(Cache<TenantName, Option<Tenant>>);
+pub struct TenantCache(Arc<Cache<TenantName, Tenant>>);
 
 impl TenantCache {
-    /// Keeps up to 100,000 names for `ttl`.
-    pub fn new(ttl: Duration) -> Self {
-        Self(Cache::builder().max_capacity(100_000).time_to_live(ttl).build())
+    /// Keeps names for `ttl`.
+    pub fn new(ttl: Duration, clock: Clock, shared: Option<&SharedCache>) -> Self {
+        Self(Arc::new(Cache::new("tenants", ttl, clock, shared)))
     }
 
     /// The tenant with this name, if there is one. One SQL statement when the cache does not know.
@@ -73,29 +110,22 @@ impl TenantCache {
         now: DateTime<Utc>,
         stats: &Arc<Stats>,
     ) -> Result<Option<Tenant>, DbError> {
-        if let Some(known) = self.0.get(&name).await {
-            metrics::counter!("tenantry_cache_total", "cache" => "tenants", "outcome" => "hit").increment(1);
-            return Ok(known);
-        }
-        metrics::counter!("tenantry_cache_total", "cache" => "tenants", "outcome" => "miss").increment(1);
-        let tx = db.person(None, stats).await?;
-        let found = store::find_tenant(&tx, &name, now).await?;
-        tx.finish();
         // Unknown names are not kept: they are free to choose, and a tenant may be created any moment.
-        if found.is_some() {
-            self.0.insert(name, found.clone()).await;
-        }
-        Ok(found)
+        let found = self.0.find(
+            name.clone(),
+            |_| true,
+            async || {
+                let tx = db.person(None, stats).await?;
+                let found = store::find_tenant(&tx, &name, now).await?;
+                tx.finish();
+                Ok::<_, DbError>(found.map(|tenant| (tenant.id, tenant)))
+            },
+        );
+        Ok(found.await?.map(|tenant| Tenant::clone(&tenant)))
     }
 
     /// Forgets every name of this tenant.
     pub async fn forget(&self, tenant: TenantId) {
-        let names: Vec<_> = (self.0.iter())
-            .filter(|(_, known)| known.as_ref().is_some_and(|known| known.id == tenant))
-            .map(|(name, _)| name)
-            .collect();
-        for name in names {
-            self.0.invalidate(&*name).await;
-        }
+        self.0.forget(tenant);
     }
 }

@@ -46,6 +46,8 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         service_account_id -> Nullable<Uuid>,
+        rate_capacity -> Nullable<Int4>,
+        rate_refill_per_second -> Nullable<Int4>,
     }
 }
 

@@ -18,6 +18,7 @@ pub mod nodes;
 pub mod ownership;
 pub mod platform;
 pub mod projects;
+pub mod rate_limit;
 pub mod reading;
 pub mod roles;
 pub mod tasks;
@@ -30,6 +31,8 @@ use crate::{
     context::{MembershipCache, TenantCache},
     db::Db,
     graphql::cursor::CursorKey,
+    ids::TenantId,
+    limits::KeyRate,
 };
 pub use error::{Error, Problem};
 
@@ -48,6 +51,16 @@ pub struct Services {
     pub cursors: CursorKey,
     /// Where refusals are recorded after the answer.
     pub refusals: audit::RefusalQueue,
+    /// The bucket that every principal has; a key's own is no larger.
+    pub principal_rate: KeyRate,
     /// Passwords, tokens, sessions and the look-up of API keys.
     pub identity: identity::Identity,
+}
+
+impl Services {
+    /// Forgets what this process and the cache behind it know of the tenant's rights and keys: they have changed.
+    pub fn forget_rights(&self, tenant: TenantId) {
+        self.memberships.forget(tenant);
+        self.identity.api_keys().forget_tenant(tenant);
+    }
 }

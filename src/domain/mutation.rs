@@ -176,7 +176,7 @@ where
         Ok((written, rights_changed)) => {
             tx.commit().await?;
             if rights_changed {
-                services.memberships.forget(scope.tenant);
+                services.forget_rights(scope.tenant);
             }
             Ok(written)
         }

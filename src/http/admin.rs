@@ -25,17 +25,26 @@ pub struct Check {
     /// What is wrong and what to do about it. Secrets and addresses stay out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What should be known although requests are answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
 }
 
 impl Check {
     /// All is well.
     pub fn ok(name: &'static str) -> Self {
-        Self { name, ok: true, problem: None }
+        Self { name, ok: true, problem: None, note: None }
+    }
+
+    /// The same, with what should be known.
+    #[must_use]
+    pub fn noting(self, note: &'static str) -> Self {
+        Self { note: Some(note), ..self }
     }
 
     /// Something is wrong.
     pub fn failed(name: &'static str, problem: impl Into<String>) -> Self {
-        Self { name, ok: false, problem: Some(problem.into()) }
+        Self { name, ok: false, problem: Some(problem.into()), note: None }
     }
 }
 

@@ -6,7 +6,12 @@
 //! | `tenantry_request_seconds` | `operation` | from the head of the request to its answer |
 //! | `tenantry_sql_statements` | | SQL statements per request |
 //! | `tenantry_pool_connections` | `pool`, `state` | connections to PostgreSQL |
-//! | `tenantry_cache_total` | `cache`, `outcome` | look-ups: `hit`, `miss` |
+//! | `tenantry_cache_total` | `cache`, `level`, `outcome` | look-ups of a cache level (`memory`, `redis`): `hit`, `miss` |
+//! | `tenantry_cache_changes_total` | `cache`, `level`, `what` | entries: `stored`, `dropped` |
+//! | `tenantry_limited_total` | `limit` | requests refused with 429 |
+//! | `tenantry_limits_local_total` | | requests that were limited by this server's own buckets because Redis is gone |
+//! | `tenantry_redis_up` | | whether Redis answers |
+//! | `tenantry_redis_failures_total` | `reason` | calls that Redis did not answer (`gone`) or refused (`refused`) |
 
 use std::{
     collections::HashSet,
@@ -24,6 +29,11 @@ const SECONDS: &str = "tenantry_request_seconds";
 const STATEMENTS: &str = "tenantry_sql_statements";
 const CONNECTIONS: &str = "tenantry_pool_connections";
 const CACHE: &str = "tenantry_cache_total";
+const CACHE_CHANGES: &str = "tenantry_cache_changes_total";
+const LIMITED: &str = "tenantry_limited_total";
+const LIMITS_LOCAL: &str = "tenantry_limits_local_total";
+const REDIS_UP: &str = "tenantry_redis_up";
+const REDIS_FAILURES: &str = "tenantry_redis_failures_total";
 
 /// What has been counted so far in this process.
 #[derive(Clone)]
@@ -53,7 +63,12 @@ impl Metrics {
         metrics::describe_histogram!(SECONDS, Unit::Seconds, "Time from the head of a request to its answer");
         metrics::describe_histogram!(STATEMENTS, "SQL statements per GraphQL request");
         metrics::describe_gauge!(CONNECTIONS, "Connections to PostgreSQL by pool and state");
-        metrics::describe_counter!(CACHE, "Cache look-ups by cache and outcome");
+        metrics::describe_counter!(CACHE, "Cache look-ups by cache, level and outcome");
+        metrics::describe_counter!(CACHE_CHANGES, "Entries stored in and dropped from caches");
+        metrics::describe_counter!(LIMITED, "Requests refused for a rate or concurrency limit");
+        metrics::describe_counter!(LIMITS_LOCAL, "Requests limited by local buckets because Redis is gone");
+        metrics::describe_gauge!(REDIS_UP, "Whether Redis answers");
+        metrics::describe_counter!(REDIS_FAILURES, "Calls that Redis did not answer or refused");
 
         // Histograms keep each value until somebody adds them up; without this they would grow between two scrapes.
         let upkeep = handle.clone();
@@ -77,9 +92,15 @@ pub fn pool_connections(pool: &'static str, state: &'static str, connections: us
     metrics::gauge!(CONNECTIONS, "pool" => pool, "state" => state).set(connections as f64);
 }
 
-/// Counts a look-up in a cache.
-pub fn cache(cache: &'static str, hit: bool) {
-    metrics::counter!(CACHE, "cache" => cache, "outcome" => if hit { "hit" } else { "miss" }).increment(1);
+/// Counts a look-up in a level (`memory` or `redis`) of a cache.
+pub fn cache(cache: &'static str, level: &'static str, hit: bool) {
+    let outcome = if hit { "hit" } else { "miss" };
+    metrics::counter!(CACHE, "cache" => cache, "level" => level, "outcome" => outcome).increment(1);
+}
+
+/// Counts what happened to entries of a cache: `stored` or `dropped`.
+pub fn cache_changed(cache: &'static str, level: &'static str, what: &'static str, entries: u64) {
+    metrics::counter!(CACHE_CHANGES, "cache" => cache, "level" => level, "what" => what).increment(entries);
 }
 
 /// The operation names that have a line of their own in the metrics.

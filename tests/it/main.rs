@@ -9,6 +9,7 @@ mod firstrun;
 mod graphql;
 mod http;
 mod identity;
+mod limits;
 mod members;
 mod stories;
 mod support;

@@ -1,18 +1,13 @@
 //! The door that a request with a key comes in through: from what the client sent to key and tenant.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration as StdDuration,
-};
+use std::{sync::Arc, time::Duration as StdDuration};
 
 use chrono::{DateTime, Duration, Utc};
-use moka::future::Cache;
 
 use super::key::KeyFormat;
 use crate::{
+    cache::{Cache, CacheKey, SharedCache},
+    clock::Clock,
     context::{self, KeyFound},
     db::{Db, Stats},
     domain::identity::AuthError,
@@ -22,13 +17,27 @@ use crate::{
 /// The time of the last use is written at most so often for each key.
 pub const TOUCH_EVERY: Duration = Duration::minutes(1);
 
-/// Keys by hash, for a few seconds. What ends a key in this process empties its entry at once; elsewhere it ends with the
-/// entry. The rights behind the key are asked for apart from this.
+/// The SHA-256 of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct KeyHash([u8; 32]);
+
+impl CacheKey for KeyHash {
+    fn tenant(&self) -> Option<TenantId> {
+        None
+    }
+
+    fn text(&self) -> String {
+        let [high, low] = [&self.0[..16], &self.0[16..]]
+            .map(|half| half.iter().fold(0u128, |number, byte| number << 8 | u128::from(*byte)));
+        format!("{high:032x}{low:032x}")
+    }
+}
+
+/// Keys by hash, for a few seconds. What ends a key in this process ends its entry at once; elsewhere it ends with the
+/// notice, or with the entry. The rights behind the key are asked for apart from this.
 pub struct KeyDoor {
     format: KeyFormat,
-    found: Cache<[u8; 32], Arc<KeyFound>>,
-    /// Grows with every end of a key seen; a look-up that began before one must not be stored after it.
-    changes: AtomicU64,
+    found: Cache<KeyHash, KeyFound>,
     touched: moka::sync::Cache<ApiKeyId, DateTime<Utc>>,
 }
 
@@ -39,11 +48,10 @@ impl std::fmt::Debug for KeyDoor {
 }
 
 impl KeyDoor {
-    /// Keys of this format; up to 100,000 are kept for `ttl`.
-    pub fn new(format: KeyFormat, ttl: StdDuration) -> Self {
-        let found = Cache::builder().max_capacity(100_000).time_to_live(ttl).support_invalidation_closures().build();
+    /// Keys of this format, kept for `ttl`.
+    pub fn new(format: KeyFormat, ttl: StdDuration, clock: Clock, shared: Option<&SharedCache>) -> Self {
         let touched = moka::sync::Cache::builder().max_capacity(100_000).build();
-        Self { format, found, changes: AtomicU64::new(0), touched }
+        Self { format, found: Cache::new("api_keys", ttl, clock, shared), touched }
     }
 
     /// What keys look like here.
@@ -63,43 +71,23 @@ impl KeyDoor {
         stats: &Arc<Stats>,
     ) -> Result<Option<Arc<KeyFound>>, AuthError> {
         let hash = self.format.hash_of(secret).ok_or(AuthError::Malformed)?;
-        if let Some(known) = self.found.get(&hash).await {
-            metrics::counter!("tenantry_cache_total", "cache" => "api_keys", "outcome" => "hit").increment(1);
-            return Ok(Some(known));
-        }
-        metrics::counter!("tenantry_cache_total", "cache" => "api_keys", "outcome" => "miss").increment(1);
-        let before = self.changes.load(Ordering::SeqCst);
-        let tx = db.person(None, stats).await?;
-        let found = context::find_key_by_hash(&tx, hash).await?.map(Arc::new);
-        tx.finish();
         // Unknown ones are not kept: they are free to choose.
-        if let Some(found) = &found
-            && self.changes.load(Ordering::SeqCst) == before
-        {
-            self.found.insert(hash, Arc::clone(found)).await;
-            if self.changes.load(Ordering::SeqCst) != before {
-                self.found.invalidate(&hash).await;
-            }
-        }
-        Ok(found)
+        let found = self.found.find(
+            KeyHash(hash),
+            |_| true,
+            async || {
+                let tx = db.person(None, stats).await?;
+                let found = context::find_key_by_hash(&tx, hash).await?;
+                tx.finish();
+                Ok::<_, AuthError>(found.map(|found| (found.tenant.id, found)))
+            },
+        );
+        found.await
     }
 
-    /// Forgets a key, because it was revoked or replaced.
-    pub fn forget(&self, key: ApiKeyId) {
-        self.forget_if(move |found| found.key == key);
-    }
-
-    /// Forgets the keys of a tenant, because its slug or status has changed.
+    /// Forgets the keys of a tenant, because one of them has ended, or its slug or status has changed.
     pub fn forget_tenant(&self, tenant: TenantId) {
-        self.forget_if(move |found| found.tenant.id == tenant);
-    }
-
-    fn forget_if(&self, is_meant: impl Fn(&KeyFound) -> bool + Send + Sync + 'static) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
-        if let Err(error) = self.found.invalidate_entries_if(move |_, found| is_meant(found)) {
-            tracing::error!(error = %error, "a cached API key could not be dropped; all are");
-            self.found.invalidate_all();
-        }
+        self.found.forget(tenant);
     }
 
     /// Whether the last use of a key should be written now; true at most once in [`TOUCH_EVERY`] for each key.
@@ -118,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_last_use_is_written_once_a_minute() {
-        let door = KeyDoor::new(KeyFormat::new("test"), StdDuration::from_secs(5));
+        let door = KeyDoor::new(KeyFormat::new("test"), StdDuration::from_secs(5), Clock::system(), None);
         let now = DateTime::<Utc>::UNIX_EPOCH;
         let (one, other) = (ApiKeyId::new(now), ApiKeyId::new(now));
         assert!(door.should_touch(one, now));

@@ -20,7 +20,7 @@ use crate::{
     },
     graphql::{
         PageArgs, UserError,
-        directives::{PAGED, audited, list_size, requires_scopes, sensitive, tenant_scoped},
+        directives::{PAGED, audited, cost, list_size, requires_scopes, sensitive, tenant_scoped},
         ids::parse,
         scalars::DateTime,
     },
@@ -74,6 +74,16 @@ impl ApiKeyNode {
         self.0.allowed_networks.iter().map(ToString::to_string).collect()
     }
 
+    /// Its own limit, lower than the one that every principal has; null if it has none.
+    #[graphql(directive = cost::apply(0))]
+    async fn rate_limit(&self) -> Option<ApiKeyRateLimit> {
+        let figure = |figure: u32| i32::try_from(figure).unwrap_or(i32::MAX);
+        self.0.rate.map(|rate| ApiKeyRateLimit {
+            capacity: figure(rate.capacity),
+            refill_per_second: figure(rate.refill_per_second),
+        })
+    }
+
     /// When it ends; null means never.
     async fn expires_at(&self) -> Option<DateTime> {
         self.0.expires_at.map(DateTime)
@@ -116,6 +126,15 @@ impl ApiKeyNode {
 }
 
 connection!(ApiKeyConnection, ApiKeyEdge, ApiKeyNode, "A page of API keys.");
+
+/// A limit that an API key has of its own.
+#[derive(Debug, SimpleObject)]
+pub struct ApiKeyRateLimit {
+    /// Points of cost that its bucket holds.
+    capacity: i32,
+    /// Points that flow into the bucket in a second.
+    refill_per_second: i32,
+}
 
 /// Which API keys a list holds.
 #[derive(Debug, Default, InputObject)]
@@ -184,6 +203,17 @@ pub struct ApiKeyCreateInput {
     expires_at: Option<DateTime>,
     /// From where it may be used: up to 50 networks like `10.0.0.0/8`, or addresses. From anywhere if nothing is said.
     allowed_cidrs: Option<Vec<String>>,
+    /// A limit of its own, lower than the one that every principal has.
+    rate_limit: Option<ApiKeyRateLimitInput>,
+}
+
+/// A limit that an API key is to have of its own.
+#[derive(Debug, InputObject)]
+pub struct ApiKeyRateLimitInput {
+    /// Points of cost that its bucket holds.
+    capacity: i32,
+    /// Points that flow into the bucket in a second.
+    refill_per_second: i32,
 }
 
 /// Changes of an API key. What is absent stays. Its scopes cannot be changed: make another key.
@@ -301,6 +331,7 @@ impl ApiKeysMutation {
                 workspace: input.workspace_id.as_ref().map(parse).transpose()?,
                 expires_at: input.expires_at.map(|at| at.0),
                 allowed_cidrs: input.allowed_cidrs.unwrap_or_default(),
+                rate: input.rate_limit.map(|rate| (rate.capacity, rate.refill_per_second)),
                 owner: None,
             };
             service::create(gql::services(ctx), gql::request(ctx), draft).await

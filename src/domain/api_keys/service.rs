@@ -30,6 +30,7 @@ use crate::{
         connection::{Direction, MAX_COUNTED, Page, PageRequest},
     },
     ids::{ApiKeyId, Id, MemberId, TenantId, WorkspaceId},
+    limits::KeyRate,
 };
 
 /// Why a key was revoked, if nobody said.
@@ -82,7 +83,7 @@ async fn count(scope: &ReadScope, find: &ApiKeyFind, reach: &Reach, now: DateTim
 /// `QUOTA_EXCEEDED`; [`Error::Denied`] without `api_keys:create` there.
 pub async fn create(services: &Services, ctx: &RequestContext, draft: ApiKeyDraft) -> Result<Written<Issued>, Error> {
     mutation::run(services, ctx, Action::ApiKeyCreate, async |work| {
-        let draft = draft.check(work.now()).map_err(Error::Rejected)?;
+        let draft = draft.check(work.now(), services.principal_rate).map_err(Error::Rejected)?;
         let on = draft.workspace.map_or(On::Tenant, On::Workspace);
         if let Some(workspace) = draft.workspace {
             check_workspace(work, workspace).await?;
@@ -90,7 +91,7 @@ pub async fn create(services: &Services, ctx: &RequestContext, draft: ApiKeyDraf
         work.require(Permission::ApiKeysCreate, on)?;
         let owner = owner(work, &draft).await?;
         check_scopes(work, draft.scopes, draft.workspace, owner).await?;
-        check_own_limits(work, draft.expires_at, &draft.allowed_networks).await?;
+        check_own_limits(work, draft.expires_at, &draft.allowed_networks, draft.rate).await?;
         let fresh = fresh_key(services)?;
         let now = work.now();
         let key = ApiKey {
@@ -102,6 +103,7 @@ pub async fn create(services: &Services, ctx: &RequestContext, draft: ApiKeyDraf
             workspace: draft.workspace,
             scopes: draft.scopes.iter().collect(),
             allowed_networks: draft.allowed_networks,
+            rate: draft.rate,
             expires_at: draft.expires_at,
             last_used_at: None,
             revoked_at: None,
@@ -132,7 +134,7 @@ pub async fn rotate(
     overlap_seconds: Option<i32>,
 ) -> Result<Written<Issued>, Error> {
     let overlap_seconds = overlap_seconds.unwrap_or(DEFAULT_OVERLAP_SECONDS);
-    let written = mutation::run(services, ctx, Action::ApiKeyRotate, async |work| {
+    mutation::run(services, ctx, Action::ApiKeyRotate, async |work| {
         if !(0..=MAX_OVERLAP_SECONDS).contains(&overlap_seconds) {
             let message = format!("Both keys work together for at most {MAX_OVERLAP_SECONDS} seconds.");
             return Err(Problem::new(UserErrorCode::OutOfRange, "input.overlapSeconds", message)
@@ -150,7 +152,7 @@ pub async fn rotate(
             return Err(Problem::new(UserErrorCode::InvalidState, "input.id", message).into());
         }
         check_scopes(work, old.scopes.iter().copied().collect(), old.workspace, old.owner).await?;
-        check_own_limits(work, old.expires_at, &old.allowed_networks).await?;
+        check_own_limits(work, old.expires_at, &old.allowed_networks, old.rate).await?;
         // The old one first: from then on it does not count against the limit.
         store::set_overlap(work.tx, &old, now + Duration::seconds(overlap_seconds.into()), now).await?;
         let fresh = fresh_key(services)?;
@@ -169,9 +171,7 @@ pub async fn rotate(
         work.detail("overlapSeconds", overlap_seconds);
         issue(work, key, fresh, "api_key.rotated").await
     })
-    .await?;
-    services.identity.api_keys().forget(id);
-    Ok(written)
+    .await
 }
 
 /// Changes a key's name, its networks, or brings its end forward. Its scopes stay: another set of rights is another key.
@@ -187,7 +187,7 @@ pub async fn update(
     version: Option<i32>,
     changes: ApiKeyChanges,
 ) -> Result<Written<ApiKey>, Error> {
-    let written = mutation::run(services, ctx, Action::ApiKeyUpdate, async |work| {
+    mutation::run(services, ctx, Action::ApiKeyUpdate, async |work| {
         let old = for_writing(work, id, version, Permission::ApiKeysCreate).await?;
         if !old.is_active(work.now()) {
             let message = "The key is not in use any more.";
@@ -199,19 +199,16 @@ pub async fn update(
             ("expiresAt", changes.expires_at.is_some()),
         ];
         let key = changes.apply(old, work.now()).map_err(Error::Rejected)?;
-        check_own_limits(work, key.ends_at(), &key.allowed_networks).await?;
+        check_own_limits(work, key.ends_at(), &key.allowed_networks, key.rate).await?;
         store::update(work.tx, &key).await?;
         work.detail("changed", said.into_iter().filter(|(_, said)| *said).map(|(name, _)| name).collect::<Vec<_>>());
         about(work, &key, "api_key.updated");
         Ok(key)
     })
-    .await?;
-    services.identity.api_keys().forget(id);
-    Ok(written)
+    .await
 }
 
-/// Revokes the keys of a member who is none any more, and gives their ids: whoever calls has the door
-/// [forget](super::door::KeyDoor::forget) them after the commit.
+/// Revokes the keys of a member who is none any more, and gives their ids.
 ///
 /// # Errors
 /// [`DbError`] if the database cannot be asked.
@@ -235,7 +232,7 @@ pub async fn revoke(
     version: Option<i32>,
     reason: Option<String>,
 ) -> Result<Written<ApiKey>, Error> {
-    let written = mutation::run(services, ctx, Action::ApiKeyRevoke, async |work| {
+    mutation::run(services, ctx, Action::ApiKeyRevoke, async |work| {
         let reason = reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
         let reason = reason.unwrap_or_else(|| REVOKED.to_owned());
         if reason.chars().count() > MAX_REASON_CHARS {
@@ -254,9 +251,7 @@ pub async fn revoke(
         let version = key.version + 1;
         Ok(ApiKey { revoked_at: Some(now), revoked_reason: Some(reason), version, updated_at: now, ..key })
     })
-    .await?;
-    services.identity.api_keys().forget(id);
-    Ok(written)
+    .await
 }
 
 /// Notes that a key was used: at most once a minute, in a short transaction of its own that no answer waits for.
@@ -377,11 +372,12 @@ async fn check_scopes(
     Err(escalation("input.scopes", message, serde_json::json!({ "missing": missing })))
 }
 
-/// A key makes no key that outlives it or is used from elsewhere.
+/// A key makes no key that outlives it, is used from elsewhere, or may ask for more.
 async fn check_own_limits(
     work: &Work<'_>,
     expires_at: Option<DateTime<Utc>>,
     networks: &[IpNetwork],
+    rate: Option<KeyRate>,
 ) -> Result<(), Error> {
     let Principal::ApiKey { key, .. } = &work.ctx.principal else { return Ok(()) };
     let own = store::find_many(work.tx, &[*key]).await?.into_iter().next();
@@ -397,6 +393,13 @@ async fn check_own_limits(
         let message = "A key cannot make one that is used from other networks.";
         let within: Vec<_> = own.allowed_networks.iter().map(ToString::to_string).collect();
         return Err(escalation("input.allowedCidrs", message, serde_json::json!({ "within": within })));
+    }
+    if let Some(own) = own.rate
+        && rate.is_none_or(|rate| rate.capacity > own.capacity || rate.refill_per_second > own.refill_per_second)
+    {
+        let message = "A key cannot make one that may ask for more.";
+        let max = serde_json::json!({ "capacity": own.capacity, "refillPerSecond": own.refill_per_second });
+        return Err(escalation("input.rateLimit", message, serde_json::json!({ "max": max })));
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::{
     },
     ids::{ApiKeyId, MemberId, ServiceAccountId, WorkspaceId},
     keyset,
+    limits::KeyRate,
 };
 
 #[derive(Queryable, Selectable)]
@@ -39,13 +40,20 @@ struct Row {
     version: i32,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    rate_capacity: Option<i32>,
+    rate_refill_per_second: Option<i32>,
 }
 
 impl Row {
     /// `None` for a key that belongs to nobody, which a constraint rules out.
     fn with_scopes(self, scopes: PermissionSet) -> Option<ApiKey> {
+        let figure = |figure: Option<i32>| figure.and_then(|figure| u32::try_from(figure).ok());
+        let rate = figure(self.rate_capacity)
+            .zip(figure(self.rate_refill_per_second))
+            .map(|(capacity, refill_per_second)| KeyRate { capacity, refill_per_second });
         let owner = self.owner_member_id.map(GrantHolder::Member);
         Some(ApiKey {
+            rate,
             id: self.id,
             name: self.name,
             prefix: self.prefix,
@@ -191,6 +199,8 @@ struct NewRow {
     version: i32,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    rate_capacity: Option<i32>,
+    rate_refill_per_second: Option<i32>,
 }
 
 #[derive(Insertable)]
@@ -217,6 +227,8 @@ pub(super) async fn insert(tx: &WriteTx, key: &ApiKey, hash: [u8; 32]) -> Result
         version: key.version,
         created_at: key.created_at,
         updated_at: key.updated_at,
+        rate_capacity: key.rate.and_then(|rate| i32::try_from(rate.capacity).ok()),
+        rate_refill_per_second: key.rate.and_then(|rate| i32::try_from(rate.refill_per_second).ok()),
     };
     let scopes: Vec<_> = (key.scopes.iter())
         .map(|scope| NewScope { api_key_id: key.id, permission: scope.name(), created_at: key.created_at })

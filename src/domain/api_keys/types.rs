@@ -12,6 +12,7 @@ use crate::{
     domain::{Problem, mutation::Effect, text},
     graphql::codes::UserErrorCode,
     ids::{ApiKeyId, MemberId, WorkspaceId},
+    limits::KeyRate,
 };
 
 /// Longest name, in characters. The table has the same CHECK.
@@ -44,6 +45,8 @@ pub struct ApiKey {
     pub scopes: Vec<Permission>,
     /// From where it may be used; empty means from anywhere.
     pub allowed_networks: Vec<IpNetwork>,
+    /// A smaller bucket than every principal has.
+    pub rate: Option<KeyRate>,
     /// When it ends.
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was last used, to about a minute.
@@ -112,6 +115,8 @@ pub struct ApiKeyDraft {
     pub expires_at: Option<DateTime<Utc>>,
     /// From where it may be used: networks or addresses.
     pub allowed_cidrs: Vec<String>,
+    /// A smaller bucket than every principal has: points that it holds, points that flow in within a second.
+    pub rate: Option<(i32, i32)>,
     /// On whose behalf it acts; only operators say so, everybody else makes keys of their own.
     pub owner: Option<MemberId>,
 }
@@ -124,6 +129,7 @@ pub struct CheckedDraft {
     pub(super) workspace: Option<WorkspaceId>,
     pub(super) expires_at: Option<DateTime<Utc>>,
     pub(super) allowed_networks: Vec<IpNetwork>,
+    pub(super) rate: Option<KeyRate>,
     pub(super) owner: Option<MemberId>,
 }
 
@@ -132,7 +138,7 @@ impl ApiKeyDraft {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn check(self, now: DateTime<Utc>) -> Result<CheckedDraft, Vec<Problem>> {
+    pub fn check(self, now: DateTime<Utc>, most: KeyRate) -> Result<CheckedDraft, Vec<Problem>> {
         let mut problems = Vec::new();
         let name = self.name.trim().to_owned();
         problems.extend(name_problem(&name));
@@ -140,9 +146,13 @@ impl ApiKeyDraft {
         problems.extend(scopes_problem(scopes, self.workspace));
         problems.extend(self.expires_at.and_then(|end| end_problem(end, now)));
         let allowed_networks = networks(&self.allowed_cidrs, &mut problems);
+        let rate = self.rate.map(|(capacity, refill)| KeyRate {
+            capacity: figure(capacity, most.capacity, "capacity", &mut problems),
+            refill_per_second: figure(refill, most.refill_per_second, "refillPerSecond", &mut problems),
+        });
         let (workspace, expires_at, owner) = (self.workspace, self.expires_at, self.owner);
         match problems.is_empty() {
-            true => Ok(CheckedDraft { name, scopes, workspace, expires_at, allowed_networks, owner }),
+            true => Ok(CheckedDraft { name, scopes, workspace, expires_at, allowed_networks, rate, owner }),
             false => Err(problems),
         }
     }
@@ -224,6 +234,19 @@ fn networks(texts: &[String], problems: &mut Vec<Problem>) -> Vec<IpNetwork> {
     networks
 }
 
+/// A figure of a key's own bucket: at most what every principal has.
+fn figure(given: i32, most: u32, name: &str, problems: &mut Vec<Problem>) -> u32 {
+    let figure = u32::try_from(given).ok().filter(|figure| (1..=most).contains(figure));
+    figure.unwrap_or_else(|| {
+        let message = format!("A key's own limit is lower than the general one: from 1 to {most}.");
+        problems.push(
+            Problem::new(UserErrorCode::OutOfRange, &format!("input.rateLimit.{name}"), message)
+                .params(serde_json::json!({ "min": 1, "max": most })),
+        );
+        1
+    })
+}
+
 fn scopes_problem(scopes: PermissionSet, workspace: Option<WorkspaceId>) -> Option<Problem> {
     let path = "input.scopes";
     if scopes.is_empty() {
@@ -279,12 +302,14 @@ mod tests {
         DateTime::from_timestamp(1_795_000_000, 0).expect("a time")
     }
 
+    const MOST: KeyRate = KeyRate { capacity: 5_000, refill_per_second: 50 };
+
     fn draft() -> ApiKeyDraft {
         ApiKeyDraft { name: "Deploys".to_owned(), scopes: vec![Permission::TasksRead], ..ApiKeyDraft::default() }
     }
 
     fn problems(draft: ApiKeyDraft) -> Vec<(String, String)> {
-        let problems = draft.check(now()).expect_err("problems");
+        let problems = draft.check(now(), MOST).expect_err("problems");
         problems.into_iter().map(|problem| (problem.path.join("."), problem.code)).collect()
     }
 
@@ -294,7 +319,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
-        assert!(draft().check(now()).is_ok());
+        assert!(draft().check(now(), MOST).is_ok());
         assert_eq!(problems(ApiKeyDraft { name: "  ".to_owned(), ..draft() }), one("input.name", "REQUIRED"));
         assert_eq!(problems(ApiKeyDraft { name: "x".repeat(121), ..draft() }), one("input.name", "TOO_LONG"));
         assert_eq!(problems(ApiKeyDraft { scopes: Vec::new(), ..draft() }), one("input.scopes", "REQUIRED"));
@@ -305,6 +330,12 @@ mod tests {
             one("input.expiresAt", "OUT_OF_RANGE")
         );
         let cidrs = ["10.0.0.0/8", "10.0.0.1/8", "house"].map(str::to_owned).to_vec();
+        for (rate, place) in
+            [((0, 1), "capacity"), ((5_001, 1), "capacity"), ((1, -1), "refillPerSecond"), ((1, 51), "refillPerSecond")]
+        {
+            let path = format!("input.rateLimit.{place}");
+            assert_eq!(problems(ApiKeyDraft { rate: Some(rate), ..draft() }), one(&path, "OUT_OF_RANGE"));
+        }
         let found = problems(ApiKeyDraft { allowed_cidrs: cidrs, ..draft() });
         assert_eq!(found, [one("input.allowedCidrs.1", "INVALID"), one("input.allowedCidrs.2", "INVALID")].concat());
     }
@@ -317,7 +348,7 @@ mod tests {
             problems(ApiKeyDraft { scopes: scopes.clone(), workspace, ..draft() }),
             one("input.scopes", "INVALID")
         );
-        assert!(ApiKeyDraft { scopes, ..draft() }.check(now()).is_ok());
+        assert!(ApiKeyDraft { scopes, ..draft() }.check(now(), MOST).is_ok());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::{
     types::Email,
 };
 use crate::{
+    cache::SharedCache,
     clock::Clock,
     config::{AuthSettings, Keys},
     db::{Db, Stats},
@@ -66,6 +67,7 @@ impl Identity {
         keys: &Keys,
         settings: &AuthSettings,
         public_url: Option<&Url>,
+        shared: Option<&SharedCache>,
     ) -> Result<Self, KeyError> {
         let seconds = |seconds: u64| Duration::seconds(i64::try_from(seconds).unwrap_or(i64::from(i32::MAX)));
         let issuer = public_url.map_or(ISSUER, |url| url.as_str().trim_end_matches('/'));
@@ -77,7 +79,7 @@ impl Identity {
             tokens: AccessTokens::new(issuer, seconds(settings.access_token_ttl_seconds)),
             sessions: SessionCache::new(cache_ttl),
             passwords: Passwords::new()?,
-            api_keys: KeyDoor::new(KeyFormat::new(&settings.api_key_environment), cache_ttl),
+            api_keys: KeyDoor::new(KeyFormat::new(&settings.api_key_environment), cache_ttl, clock.clone(), shared),
             strangers: Strangers::new(),
             refresh_life: seconds(settings.refresh_token_ttl_seconds),
         }));

@@ -104,11 +104,11 @@ impl SessionCache {
     ) -> Result<Result<(), SessionEnd>, DbError> {
         let state = match self.entries.get(&session).await {
             Some(state) => {
-                metrics::counter!("tenantry_cache_total", "cache" => "sessions", "outcome" => "hit").increment(1);
+                crate::telemetry::metrics::cache("sessions", "memory", true);
                 Some(state)
             }
             None => {
-                metrics::counter!("tenantry_cache_total", "cache" => "sessions", "outcome" => "miss").increment(1);
+                crate::telemetry::metrics::cache("sessions", "memory", false);
                 self.read(db, session, stats).await?
             }
         };

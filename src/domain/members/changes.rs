@@ -86,15 +86,13 @@ pub async fn remove(
     id: MemberId,
     version: Option<i32>,
 ) -> Result<Written<Gone>, Error> {
-    let written = mutation::run(services, ctx, Action::MemberRemove, async |work| {
+    mutation::run(services, ctx, Action::MemberRemove, async |work| {
         let member = for_writing(work, id, version, Permission::MembersRemove).await?;
         refuse_oneself(work, &member)?;
         refuse_if_only_owners_may(work, &member).await?;
         end(work, &member, "member.removed").await
     })
-    .await?;
-    forget_keys(services, &written);
-    Ok(written)
+    .await
 }
 
 /// Ends the caller's own membership.
@@ -102,14 +100,12 @@ pub async fn remove(
 /// # Errors
 /// `LAST_OWNER`; `FORBIDDEN` for an API key, which is nobody's membership.
 pub async fn leave(services: &Services, ctx: &RequestContext) -> Result<Written<Gone>, Error> {
-    let written = mutation::run(services, ctx, Action::MemberLeave, async |work| {
+    mutation::run(services, ctx, Action::MemberLeave, async |work| {
         let own = own_member(work.ctx).ok_or_else(|| only_people("leaves a tenant"))?;
         let member = store::lock(work.tx, own).await?.ok_or_else(nothing_returned)?;
         end(work, &member, "member.left").await
     })
-    .await?;
-    forget_keys(services, &written);
-    Ok(written)
+    .await
 }
 
 /// Changes the name that a member goes by here; `None` goes back to the person's own.
@@ -247,13 +243,7 @@ async fn end(work: &Work<'_>, member: &Member, event: &'static str) -> Result<Go
     work.detail("tasksUnassigned", tasks);
     work.detail("projectsWithoutOwner", projects);
     about(work, member.id, event);
-    Ok(Gone { member: member.id, keys })
-}
-
-fn forget_keys(services: &Services, written: &Written<Gone>) {
-    if let Written::Now(gone) = written {
-        gone.keys.iter().for_each(|key| services.identity.api_keys().forget(*key));
-    }
+    Ok(Gone { member: member.id })
 }
 
 fn about(work: &Work<'_>, member: MemberId, event: &'static str) {

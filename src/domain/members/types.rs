@@ -6,7 +6,7 @@ use diesel::{Queryable, Selectable};
 use crate::{
     db::tables::members,
     domain::mutation::Effect,
-    ids::{ApiKeyId, MemberId, RoleId, UserId, WorkspaceId},
+    ids::{MemberId, RoleId, UserId, WorkspaceId},
     text_enum,
 };
 
@@ -56,13 +56,11 @@ impl Effect for Member {
     }
 }
 
-/// A member who is none any more, and what ended with the membership.
+/// A member who is none any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
     /// Who.
     pub member: MemberId,
-    /// The keys that were revoked.
-    pub keys: Vec<ApiKeyId>,
 }
 
 impl Effect for Gone {

@@ -16,6 +16,7 @@ use crate::{
     },
     graphql::codes::UserErrorCode,
     ids::{MemberId, RequestId, TenantId, UserId, WorkspaceId},
+    limits::PlanLimits,
 };
 
 /// The context of an operator's command at the command line.
@@ -79,7 +80,12 @@ pub async fn member_of(services: &Services, label: &str, tenant: Tenant, user: U
 /// `TAKEN`, `RESERVED` or `INVALID` slug, unknown plan; [`Error::Db`].
 pub async fn tenant_create(services: &Services, label: &str, new: NewTenant) -> Result<CreatedTenant, Error> {
     let now = services.clock.now();
-    let tenant = Tenant { id: TenantId::new(now), slug: new.slug.as_str().into(), status: TenantStatus::Active };
+    let tenant = Tenant {
+        id: TenantId::new(now),
+        slug: new.slug.as_str().into(),
+        status: TenantStatus::Active,
+        limits: PlanLimits::default(),
+    };
     let ids = CreatedTenant { tenant: tenant.id, owner: MemberId::new(now), workspace: WorkspaceId::new(now) };
     let ctx = operator(services, label, Some(tenant));
     let slug = new.slug.clone();

@@ -19,17 +19,19 @@
 //! declares, so that `node(id:) { ... on Task { … } }` is no way around. `node(id:)` without a type condition shows nothing
 //! but the id, and its resolver asks for the rights on the decoded type.
 
+mod bill;
 pub mod document;
 mod pass;
 mod table;
 
 use std::fmt;
 
-use async_graphql::{Name, ServerError, parser::types::OperationType};
+use async_graphql::{Name, ServerError, Value, parser::types::OperationType};
 
 use super::codes::ErrorCode;
 use crate::access::Permission;
 
+pub use bill::Item;
 pub use pass::check;
 pub use table::{Access, FieldPolicy, PolicyTable, PolicyTableError, Requirement, TypePolicy};
 
@@ -99,7 +101,14 @@ pub struct RootField {
     pub name: Name,
     /// The action it is audited with, if it declares one.
     pub audited: Option<Box<str>>,
+    /// Proves who somebody is: each attempt is counted.
+    pub signs_in: bool,
+    /// `input.email` of one that does, as it was sent.
+    pub account: Option<Box<str>>,
 }
+
+/// Mutations that prove who somebody is, by a password, a token or a code: what a guesser would call.
+pub const SIGN_IN_LIKE: &[&str] = &["signIn", "tokenRefresh", "reauthenticate"];
 
 /// What an operation is going to do; the pass found nothing against it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,9 +123,18 @@ pub struct Plan {
     pub root_fields: Vec<RootField>,
     /// Asks about the schema and nothing else; runs under the schema object for introspection.
     pub is_introspection_only: bool,
+    /// What the price is made of, in the shape of the answer.
+    pub items: Vec<Item>,
 }
 
 impl Plan {
+    /// What the operation cost, by its answer: the same prices with the lists as long as they are. At least one point, at
+    /// most what was asked for.
+    pub fn actual_cost(&self, data: &Value) -> u64 {
+        let schema = if self.is_introspection_only { pass::INTROSPECTION } else { 0 };
+        bill::total(&self.items, data).saturating_add(schema).min(self.cost).max(1)
+    }
+
     /// The fields of the root that leave an audit entry, with its action.
     pub fn audited(&self) -> impl Iterator<Item = (&Name, &str)> {
         self.root_fields.iter().filter_map(|field| Some((&field.key, field.audited.as_deref()?)))

@@ -1,4 +1,5 @@
-//! The walk over the selected operation: one visit per selection, nothing allocated until something is refused.
+//! The walk over the selected operation: one visit per selection. What it allocates is the bill: one item for each field
+//! that costs something.
 
 use async_graphql::{
     Name, PathSegment, Pos, Positioned, ServerError, Value, Variables,
@@ -9,7 +10,7 @@ use async_graphql::{
 use async_graphql_value::Value as Literal;
 
 use super::{
-    Caller, Limits, Plan, PolicyTable, Refusal, RootField,
+    Caller, Item, Limits, Plan, PolicyTable, Refusal, RootField, SIGN_IN_LIKE,
     document::{self, MAX_SELECTIONS, loops, too_many_selections, too_nested},
     table::{Access, FieldPolicy, Kind, ListSize, Requirement, TypePolicy},
 };
@@ -27,7 +28,7 @@ const MUTATION: u64 = 10;
 /// What a connection costs besides its items when nothing is declared.
 const CONNECTION: u64 = 2;
 /// What it costs to ask about the schema.
-const INTROSPECTION: u64 = 100;
+pub(super) const INTROSPECTION: u64 = 100;
 /// Lists inside each other below `__schema` and `__type`; further ones multiply the answer without saying anything new.
 const MAX_INTROSPECTION_LISTS: u32 = 3;
 /// How many offences are named.
@@ -65,11 +66,12 @@ pub fn check(
         spreads: Vec::new(),
     };
     match walk.run(operation.pos) {
-        Ok(cost) => Ok(Plan {
+        Ok((cost, items)) => Ok(Plan {
             operation_type: operation.node.ty,
             operation_name: name.cloned(),
             cost,
             is_introspection_only: walk.schema_fields > 0,
+            items,
             root_fields: walk.root_fields,
         }),
         Err(mut refusal) => {
@@ -141,7 +143,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn run(&mut self, at: Pos) -> Result<u64, Refusal> {
+    fn run(&mut self, at: Pos) -> Result<(u64, Vec<Item>), Refusal> {
         let root = match self.operation.ty {
             OperationType::Query => Some(self.table.query),
             OperationType::Mutation => self.table.mutation,
@@ -150,7 +152,8 @@ impl<'a> Walk<'a> {
         let root = root.map(|index| &self.table.types[index]);
         self.directives(&self.operation.directives, at)?;
         let place = Place { path: None, depth: 0, nesting: 0, page: None, schema_lists: None };
-        let cost = self.selections(&self.operation.selection_set.node, root, place)?;
+        let mut items = Vec::new();
+        let cost = self.selections(&self.operation.selection_set.node, root, place, &mut items)?;
         self.mixed_introspection(at)?;
         self.refuse_offences()?;
         self.required_variables()?;
@@ -160,15 +163,17 @@ impl<'a> Walk<'a> {
             let error = ApiError::new(ErrorCode::QueryTooComplex, message);
             return Err(Refusal::of(error.with("cost", cost).with("limit", self.limits.cost), Some(at)));
         }
-        Ok(cost)
+        // Nothing is free: even an answer without an object has to be read and written.
+        Ok((cost.max(1), items))
     }
 
-    /// The cost of a selection set. `ty` is `None` below something that the schema does not have.
+    /// The cost of a selection set, and what it is made of. `ty` is `None` below something that the schema does not have.
     fn selections(
         &mut self,
         set: &'a SelectionSet,
         ty: Option<&'a TypePolicy>,
         place: Place<'_>,
+        items: &mut Vec<Item>,
     ) -> Result<u64, Refusal> {
         let mut cost: u64 = 0;
         for item in &set.items {
@@ -188,14 +193,14 @@ impl<'a> Walk<'a> {
             }
             let inner = Place { nesting: place.nesting + 1, ..place };
             cost = cost.saturating_add(match &item.node {
-                Selection::Field(field) => self.field(field, ty, place)?,
+                Selection::Field(field) => self.field(field, ty, place, items)?,
                 Selection::InlineFragment(fragment) => {
                     let condition = fragment.node.type_condition.as_ref().map(|condition| &condition.node.on);
                     let ty = match condition {
                         Some(on) => self.narrowed(ty, on, place),
                         None => ty,
                     };
-                    self.selections(&fragment.node.selection_set.node, ty, inner)?
+                    self.selections(&fragment.node.selection_set.node, ty, inner, items)?
                 }
                 Selection::FragmentSpread(spread) => {
                     let name = spread.node.fragment_name.node.as_str();
@@ -206,7 +211,7 @@ impl<'a> Walk<'a> {
                     self.directives(&fragment.node.directives, fragment.pos)?;
                     let ty = self.narrowed(ty, &fragment.node.type_condition.node.on, place);
                     self.spreads.push(name);
-                    let cost = self.selections(&fragment.node.selection_set.node, ty, inner)?;
+                    let cost = self.selections(&fragment.node.selection_set.node, ty, inner, items)?;
                     self.spreads.pop();
                     cost
                 }
@@ -243,6 +248,7 @@ impl<'a> Walk<'a> {
         item: &'a Positioned<Field>,
         parent: Option<&'a TypePolicy>,
         place: Place<'_>,
+        items: &mut Vec<Item>,
     ) -> Result<u64, Refusal> {
         let field = &item.node;
         if field.alias.is_some() {
@@ -280,12 +286,12 @@ impl<'a> Walk<'a> {
                 }
                 inner.schema_lists = Some(lists + 1);
             }
-            return self.selections(&field.selection_set.node, None, inner);
+            return self.selections(&field.selection_set.node, None, inner, &mut Vec::new());
         }
         let Some(policy) = policy else {
             // `__typename`, or nothing the schema has. Validation refuses the latter; until then it is walked, so that
             // the limits hold for it as well.
-            return self.selections(&field.selection_set.node, None, inner);
+            return self.selections(&field.selection_set.node, None, inner, &mut Vec::new());
         };
         self.require(&policy.requirement, Some(&path), item.pos);
         let ty = &self.table.types[policy.type_index];
@@ -294,25 +300,39 @@ impl<'a> Walk<'a> {
         }
         let own =
             policy.cost.or((place.depth == 0 && self.operation.ty == OperationType::Mutation).then_some(MUTATION));
+        let mut parts = Vec::new();
+        let key = &field.response_key().node;
+        let mut charge = |own: u64, each: u64, parts: Vec<Item>| {
+            if own > 0 || each > 0 || !parts.is_empty() {
+                items.push(Item { key: key.clone(), own, each, parts });
+            }
+        };
         if ty.kind == Kind::Leaf {
+            charge(own.unwrap_or(0), 0, parts);
             return Ok(own.unwrap_or(0));
         }
         let size = policy.list_size.as_ref().map(|list| self.size(list, field));
         if policy.is_list {
             let length = size.or(place.page).unwrap_or(UNDECLARED_LIST);
-            let item = ty.weight.saturating_add(self.selections(&field.selection_set.node, Some(ty), inner)?);
-            return Ok(own.unwrap_or(0).saturating_add(length.saturating_mul(item)));
+            let below = self.selections(&field.selection_set.node, Some(ty), inner, &mut parts)?;
+            charge(own.unwrap_or(0), ty.weight, parts);
+            return Ok(own.unwrap_or(0).saturating_add(length.saturating_mul(ty.weight.saturating_add(below))));
         }
         inner.page = size;
         let alone = if size.is_some() { CONNECTION } else { ty.weight };
-        Ok(own.unwrap_or(alone).saturating_add(self.selections(&field.selection_set.node, Some(ty), inner)?))
+        let below = self.selections(&field.selection_set.node, Some(ty), inner, &mut parts)?;
+        charge(own.unwrap_or(0), if own.is_some() { 0 } else { alone }, parts);
+        Ok(own.unwrap_or(alone).saturating_add(below))
     }
 
     fn root_field(&mut self, field: &'a Field, policy: Option<&'a FieldPolicy>, at: Pos) -> Result<(), Refusal> {
+        let signs_in = SIGN_IN_LIKE.contains(&field.name.node.as_str());
         self.root_fields.push(RootField {
             key: field.response_key().node.clone(),
             name: field.name.node.clone(),
             audited: policy.and_then(|policy| policy.audited.clone()),
+            signs_in,
+            account: if signs_in { self.account(field) } else { None },
         });
         let count = self.root_fields.len() as u32;
         if self.operation.ty == OperationType::Mutation && count > self.limits.mutations {
@@ -322,6 +342,25 @@ impl<'a> Walk<'a> {
             return Err(too_wide("fields at the root", self.limits.root_fields, at));
         }
         Ok(())
+    }
+
+    /// The text in `input.email`, wherever variables stand.
+    fn account(&self, field: &Field) -> Option<Box<str>> {
+        let text = match &field.get_argument("input")?.node {
+            Literal::Variable(variable) => match self.variables.get(variable)? {
+                Value::Object(input) => input.get("email").cloned(),
+                _ => None,
+            },
+            Literal::Object(input) => match input.get("email")? {
+                Literal::Variable(variable) => self.variables.get(variable).cloned(),
+                literal => literal.clone().into_const(),
+            },
+            _ => None,
+        };
+        match text? {
+            Value::String(text) => Some(text.into()),
+            _ => None,
+        }
     }
 
     /// How long a list gets that says so by an argument.

@@ -156,7 +156,7 @@ fn who_is_unknown_hears_nothing_about_rights() {
     assert_eq!(refusal.code, ErrorCode::Unauthenticated);
     assert_eq!(refusal.errors.len(), 3);
     let refusal = run("mutation { taskCreate { task { id } } }", json!({}), &nobody, &limits).expect_err("unknown");
-    assert_eq!(refusal.audited, ["task.create".into()]);
+    assert_eq!(refusal.audited, [Box::<str>::from("task.create")]);
     assert_eq!(
         run("{ __schema { types { name } } }", json!({}), &nobody, &limits).expect_err("unknown").code,
         ErrorCode::Unauthenticated

@@ -57,7 +57,10 @@ fn settings() -> Command {
 
 /// The environment variable of a setting; the rule of `tenantry::config`.
 fn variable(id: &str) -> String {
-    if id == "database_url" { "DATABASE_URL".to_owned() } else { format!("TENANTRY_{}", id.to_uppercase()) }
+    match id {
+        "database_url" | "redis_url" => id.to_uppercase(),
+        _ => format!("TENANTRY_{}", id.to_uppercase()),
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! - ` ```toml `: is a settings file that is accepted;
 //! - ` ```text `: is not checked.
 
-mod blocks;
+pub mod blocks;
 mod commands;
 mod generated;
 mod names;

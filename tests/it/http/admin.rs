@@ -126,8 +126,11 @@ async fn requests_are_counted_by_operation_and_outcome() {
     assert_eq!(counted(&admin, r#"tenantry_request_seconds_count{operation="MetricsOk"}"#).await, 3.0);
     assert!(counted(&admin, r#"tenantry_sql_statements_bucket{le="3"}"#).await >= 3.0);
     assert_eq!(counted(&admin, r#"tenantry_pool_connections{pool="runtime",state="idle"}"#).await, 7.0);
-    metrics::cache("metrics-test", true);
-    assert_eq!(counted(&admin, r#"tenantry_cache_total{cache="metrics-test",outcome="hit"}"#).await, 1.0);
+    metrics::cache("metrics-test", "memory", true);
+    assert_eq!(
+        counted(&admin, r#"tenantry_cache_total{cache="metrics-test",level="memory",outcome="hit"}"#).await,
+        1.0
+    );
 
     let page = admin.get("/metrics").await;
     assert_eq!(page.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");

@@ -211,5 +211,5 @@ impl MembersMutation {
 
 /// What an earlier request with the same idempotency key has ended.
 async fn gone(member: MemberId) -> std::result::Result<Option<Gone>, crate::domain::Error> {
-    Ok(Some(Gone { member, keys: Vec::new() }))
+    Ok(Some(Gone { member }))
 }

@@ -1,0 +1,170 @@
+//! What is asked for with every request and changes seldom: tenants by name, rights, API keys.
+//!
+//! Two levels with one interface ([`Level`]): the memory of this process, and Redis, where one is configured, so that a
+//! fleet asks the database once. What must always hold:
+//! - A value is as old as its first level says: it carries the instant at which the database was asked, and lives for one
+//!   time to live over both levels together.
+//! - What was read before a change is not stored after it. Each look-up that misses gets the count of changes so far, and
+//!   storing compares it.
+//! - A change in this process ends the entries of its tenant here at once, and takes nothing of that tenant from Redis
+//!   until every entry from before has ended by itself.
+//! - An entry of Redis that cannot be read, is of another release, of another key or tenant, or was not sealed with this
+//!   installation's secret, is no entry.
+//!
+//! Writes do not come here: they ask the database again, in their own transaction.
+
+mod memory;
+mod shared;
+
+use std::{
+    hash::Hash,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{clock::Clock, ids::TenantId, telemetry::metrics};
+use memory::Memory;
+use shared::Shared;
+pub use shared::SharedCache;
+
+/// What a value is found by.
+pub trait CacheKey: Clone + Eq + Hash + Send + Sync + 'static {
+    /// The tenant whose value it finds, where the key says so.
+    fn tenant(&self) -> Option<TenantId>;
+    /// Its text in Redis, different for every key of this cache.
+    fn text(&self) -> String;
+}
+
+/// What is kept.
+pub trait CacheValue: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> CacheValue for V {}
+
+/// A value with what is known about it.
+#[derive(Debug)]
+pub struct Held<V> {
+    /// The value.
+    pub value: Arc<V>,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// When the database was asked.
+    pub read_at: DateTime<Utc>,
+    /// From when on it is too old, by this process' own clock.
+    pub until: Instant,
+}
+
+impl<V> Clone for Held<V> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), ..*self }
+    }
+}
+
+impl<V> Held<V> {
+    /// How long it may still be used.
+    fn life(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// What a level knows.
+pub enum Found<V> {
+    /// The value.
+    Hit(Held<V>),
+    /// Nothing; storing needs this.
+    Miss(Seen),
+}
+
+/// The changes that a level had seen when it was asked; `None` where it could not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen(Option<u64>);
+
+/// One level of a cache.
+pub trait Level<K: CacheKey, V: CacheValue>: Send + Sync {
+    /// The value under this key.
+    fn get(&self, key: &K) -> impl Future<Output = Found<V>> + Send;
+    /// Stores a value, unless something has changed since `seen`.
+    fn put(&self, key: &K, held: &Held<V>, seen: Seen) -> impl Future<Output = ()> + Send;
+    /// Ends every entry of a tenant.
+    fn forget(&self, tenant: TenantId);
+}
+
+/// A cache of two levels.
+pub struct Cache<K: CacheKey, V: CacheValue> {
+    name: &'static str,
+    memory: Memory<K, V>,
+    shared: Option<Shared>,
+    ttl: Duration,
+    clock: Clock,
+}
+
+impl<K: CacheKey, V: CacheValue> std::fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cache({})", self.name)
+    }
+}
+
+impl<K: CacheKey, V: CacheValue> Cache<K, V> {
+    /// A cache of this name, in metrics and in Redis, that keeps up to 100,000 values in memory for `ttl`.
+    pub fn new(name: &'static str, ttl: Duration, clock: Clock, shared: Option<&SharedCache>) -> Self {
+        let shared = shared.map(|shared| shared.level(name, ttl, clock.clone()));
+        Self { name, memory: Memory::new(name, ttl), shared, ttl, clock }
+    }
+
+    /// The value under this key, from the first level that knows it, else from the database by `load`, which says whose
+    /// it is. What is not `good` any more counts as unknown; what is unknown is not kept.
+    ///
+    /// # Errors
+    /// Those of `load`.
+    pub async fn find<E>(
+        &self,
+        key: K,
+        good: impl Fn(&V) -> bool + Send + Sync,
+        load: impl AsyncFnOnce() -> Result<Option<(TenantId, V)>, E>,
+    ) -> Result<Option<Arc<V>>, E> {
+        let seen = match self.memory.get(&key).await {
+            Found::Hit(held) if good(&held.value) => {
+                metrics::cache(self.name, "memory", true);
+                return Ok(Some(held.value));
+            }
+            Found::Hit(_) => self.memory.seen(),
+            Found::Miss(seen) => seen,
+        };
+        metrics::cache(self.name, "memory", false);
+        let mut shared_seen = Seen(None);
+        if let Some(shared) = &self.shared {
+            match Level::<K, V>::get(shared, &key).await {
+                Found::Hit(held) if good(&held.value) => {
+                    metrics::cache(self.name, "redis", true);
+                    self.memory.put(&key, &held, seen).await;
+                    return Ok(Some(held.value));
+                }
+                Found::Hit(_) => {}
+                Found::Miss(seen) => shared_seen = seen,
+            }
+            metrics::cache(self.name, "redis", false);
+        }
+        // The age is that of the question, not of the answer.
+        let (read_at, until) = (self.clock.now(), Instant::now() + self.ttl);
+        let Some((tenant, value)) = load().await? else { return Ok(None) };
+        let held = Held { value: Arc::new(value), tenant, read_at, until };
+        self.memory.put(&key, &held, seen).await;
+        if let Some(shared) = &self.shared {
+            shared.put(&key, &held, shared_seen).await;
+        }
+        Ok(Some(held.value))
+    }
+
+    /// Ends every entry of a tenant, because what they say has changed.
+    pub fn forget(&self, tenant: TenantId) {
+        Level::<K, V>::forget(&self.memory, tenant);
+        if let Some(shared) = &self.shared {
+            Level::<K, V>::forget(shared, tenant);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! The two levels together, without Redis. With one: `tests/it/limits/`.
+
+use super::*;
+use crate::ids::Id;
+
+impl CacheKey for u8 {
+    fn tenant(&self) -> Option<TenantId> {
+        None
+    }
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+fn tenant(number: u128) -> TenantId {
+    TenantId::from_uuid(uuid::Uuid::from_u128(number))
+}
+
+fn cache(ttl: Duration) -> Cache<u8, u32> {
+    Cache::new("test", ttl, Clock::system(), None)
+}
+
+async fn read(cache: &Cache<u8, u32>, key: u8, value: u32) -> u32 {
+    let found = cache.find(key, |_| true, async || Ok::<_, ()>(Some((tenant(key.into()), value)))).await;
+    *found.expect("no error").expect("a value")
+}
+
+#[tokio::test]
+async fn a_value_is_kept_until_its_tenant_changes() {
+    let cache = cache(Duration::from_secs(60));
+    assert_eq!(read(&cache, 1, 10).await, 10);
+    assert_eq!(read(&cache, 2, 20).await, 20);
+    assert_eq!(read(&cache, 1, 11).await, 10);
+    cache.forget(tenant(1));
+    assert_eq!(read(&cache, 1, 12).await, 12);
+    assert_eq!(read(&cache, 2, 21).await, 20);
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_change_is_not_kept_after_it() {
+    let cache = cache(Duration::from_secs(60));
+    let old = cache
+        .find(
+            1,
+            |_| true,
+            async || {
+                cache.forget(tenant(1));
+                Ok::<_, ()>(Some((tenant(1), 10)))
+            },
+        )
+        .await;
+    assert_eq!(old, Ok(Some(Arc::new(10))));
+    assert_eq!(read(&cache, 1, 11).await, 11);
+}
+
+#[tokio::test]
+async fn what_is_not_good_any_more_is_read_again_and_nothing_is_kept_without_a_life() {
+    let cache = cache(Duration::from_secs(60));
+    read(&cache, 1, 10).await;
+    let found = cache.find(1, |value| *value > 10, async || Ok::<_, ()>(Some((tenant(1), 11)))).await;
+    assert_eq!(found, Ok(Some(Arc::new(11))));
+    assert_eq!(read(&cache, 1, 12).await, 11);
+    let none = self::cache(Duration::ZERO);
+    assert_eq!(read(&none, 1, 1).await, 1);
+    assert_eq!(read(&none, 1, 2).await, 2);
+}
