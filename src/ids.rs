@@ -153,6 +153,8 @@ ids! {
     OwnershipTransferId "otr",
     /// An entry of the audit log.
     AuditLogId "aud",
+    /// A change of somebody's rights, as the audit log tells it.
+    AccessChangeId "acc",
     /// An outgoing event.
     EventId "evt",
     /// A plan that a tenant subscribes to.

@@ -6,6 +6,7 @@
 //! - a denial in any grant that applies to the place beats every permission to do it there;
 //! - a grant on a workspace never gives what only a tenant can give, and no role of a tenant gives a right of the platform;
 //! - a grant past its end counts for nothing, neither what it allows nor what it denies;
+//! - nobody gives, creates or uncovers a right that they do not hold there themselves ([`escalation`]);
 //! - implications (`tasks:write` gives `tasks:read`) come after the denials: what is denied stays denied, and passes
 //!   nothing on.
 //!
@@ -19,6 +20,7 @@
 //! Start reading at [`rights`].
 
 pub mod builtin_roles;
+pub mod escalation;
 pub mod permission;
 pub mod rights;
 

@@ -489,8 +489,9 @@ impl EffectiveRights {
         matches!(on, On::Workspace(workspace) if self.is_closed(workspace))
     }
 
-    /// Whether the workspace is private, or lies in a private one, and no tenant-wide grant opens it.
-    fn is_closed(&self, workspace: WorkspaceId) -> bool {
+    /// Whether the workspace is private, or lies in a private one, and no tenant-wide grant opens it: what is held for the
+    /// whole tenant stops there.
+    pub fn is_closed(&self, workspace: WorkspaceId) -> bool {
         !self.private.is_empty() && self.line(workspace).any(|place| self.private.contains(&place))
     }
 

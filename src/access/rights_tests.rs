@@ -375,3 +375,94 @@ proptest! {
         }
     }
 }
+
+/// Small numbers without end, the same for the same seed: what a library makes takes longer than what is tested here.
+struct Dice(u64);
+
+impl Dice {
+    /// SplitMix64 (Steele, Lea and Flood, 2014).
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    fn small(&mut self, sides: u64) -> u8 {
+        self.roll(sides) as u8
+    }
+
+    fn permissions(&mut self) -> PermissionSet {
+        let bits = self.roll(1 << SAMPLE.len());
+        SAMPLE.iter().enumerate().filter(|(n, _)| bits >> n & 1 == 1).map(|(_, permission)| *permission).collect()
+    }
+
+    fn place(&mut self) -> Option<WorkspaceId> {
+        (self.roll(3) > 0).then(|| workspace(self.small(5)))
+    }
+
+    fn world(&mut self) -> World {
+        let denials = |dice: &mut Self| if dice.roll(3) == 0 { dice.permissions() } else { NOTHING };
+        World {
+            policies: (0..3).map(|n| (role(n), policy(n, self.permissions(), denials(self)))).collect(),
+            grants: (0..self.roll(5))
+                .map(|_| {
+                    let end = (self.roll(4) == 0).then(|| at(self.roll(10) as i64));
+                    grant(self.small(4), self.place(), end)
+                })
+                .collect(),
+            tree: (0..5).map(|n| (workspace(n), (self.roll(2) == 0).then(|| workspace(self.small(5))))).collect(),
+            private: (0..self.roll(3)).map(|_| workspace(self.small(5))).collect(),
+        }
+    }
+
+    fn question(&mut self) -> (P, On) {
+        let on = match self.roll(7) {
+            0 => On::Tenant,
+            1 => On::Anywhere,
+            n => On::Workspace(workspace(n as u8 - 2)),
+        };
+        (SAMPLE[self.roll(SAMPLE.len() as u64) as usize], on)
+    }
+}
+
+/// Over this many random policies the decision is what guards, and one more denial widens nothing.
+const POLICIES: u64 = 100_000;
+
+fn one_random_policy(seed: u64) {
+    let mut dice = Dice(seed);
+    let world = dice.world();
+    let mut rights = world.rights();
+    if dice.roll(3) == 0 {
+        let within: HashSet<_> = (0..dice.roll(4)).map(|_| workspace(dice.small(5))).collect();
+        rights = rights.restricted_to(dice.permissions(), (dice.roll(2) == 0).then_some(&within));
+    }
+    for _ in 0..6 {
+        let (permission, on) = dice.question();
+        let decision = rights.decide(permission, on);
+        assert_eq!(decision.allowed, rights.allows(permission, on), "seed {seed}: {permission} on {on:?}");
+        assert!(!decision.steps.is_empty(), "seed {seed}: no reason for {permission} on {on:?}");
+    }
+    let (before, mut denied) = (world.rights(), world);
+    denied.policies.insert(role(99), policy(99, NOTHING, dice.permissions()));
+    denied.grants.push(grant(99, dice.place(), None));
+    let after = denied.rights();
+    for _ in 0..6 {
+        let (permission, on) = dice.question();
+        assert!(
+            !after.allows(permission, on) || before.allows(permission, on),
+            "seed {seed}: a denial gave {permission} on {on:?}"
+        );
+    }
+}
+
+#[test]
+fn decisions_and_guards_agree_on_a_hundred_thousand_random_policies() {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || (thread..POLICIES).step_by(threads as usize).for_each(one_random_policy));
+        }
+    });
+}

@@ -152,6 +152,7 @@ async fn fill(
             Permission::MembersRead,
         ],
         owner: Some(owner),
+        service_account: None,
         ..api_keys::types::ApiKeyDraft::default()
     };
     let issued = now(api_keys::service::create(services, &again(&ctx), draft).await?)?;

@@ -5,6 +5,7 @@
 
 pub mod demo;
 mod documents;
+mod downloads;
 mod metering;
 pub mod pipeline;
 pub mod schema;
@@ -74,6 +75,8 @@ pub struct App {
     kv: Option<Kv>,
     base_domain: Option<String>,
     public_host: Option<String>,
+    /// How many files may be written at once.
+    downloads: Arc<tokio::sync::Semaphore>,
 }
 
 impl App {
@@ -137,6 +140,7 @@ impl App {
             introspection: settings.server.introspection,
             documents: DocumentCache::default(),
             base_domain: settings.server.base_domain.as_ref().map(|domain| domain.to_lowercase()),
+            downloads: Arc::new(tokio::sync::Semaphore::new(downloads::AT_ONCE)),
             public_host: settings.server.public_url.as_ref().and_then(|url| url.host_str()).map(str::to_lowercase),
         }))
     }

@@ -56,11 +56,11 @@ impl GraphqlService for App {
 }
 
 /// A tenant that the request names, and the membership of whoever asks.
-type Place = (Option<Tenant>, Option<Arc<Membership>>);
+pub(super) type Place = (Option<Tenant>, Option<Arc<Membership>>);
 
 /// What is known about a request so far, for what every answer carries, refusals included.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     operation: Option<String>,
     tenant: Option<Tenant>,
     payer: Payer,
@@ -196,7 +196,7 @@ impl App {
         Ok(answer)
     }
 
-    async fn authenticate(
+    pub(super) async fn authenticate(
         &self,
         transport: &Transport,
         stats: &Arc<Stats>,
@@ -217,7 +217,7 @@ impl App {
 
     /// Finds the tenant that all sources name, and what the principal is in it. Takes its turn in the tenant's lane as soon
     /// as the tenant is known, before the database is asked for anything of it.
-    async fn place(
+    pub(super) async fn place(
         &self,
         transport: &Transport,
         principal: &Principal,

@@ -3,15 +3,22 @@
 use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
 
 use crate::domain::{
+    access::graphql::{AccessMutation, AccessQuery},
     api_keys::graphql::{ApiKeysMutation, ApiKeysQuery},
-    audit::graphql::AuditQuery,
+    audit::graphql::{AuditQuery, access::AccessAuditQuery},
+    groups::graphql::{GroupsMutation, GroupsQuery},
     identity::graphql::IdentityMutation,
     members::graphql::{MembersMutation, MembersQuery},
     nodes::NodesQuery,
     ownership::graphql::{OwnershipMutation, OwnershipQuery},
     projects::graphql::{ProjectsMutation, ProjectsQuery},
     rate_limit::RateLimitQuery,
-    roles::graphql::RolesQuery,
+    roles::graphql::{
+        RolesQuery,
+        grants::{RoleGrantsMutation, RoleGrantsQuery},
+        mutations::RolesMutation,
+    },
+    service_accounts::graphql::{ServiceAccountsMutation, ServiceAccountsQuery},
     tasks::graphql::{TasksMutation, TasksQuery},
     tenants::{graphql::TenantsQuery, viewer::ViewerQuery},
     workspaces::graphql::{RosterMutation, RosterQuery, WorkspacesMutation, WorkspacesQuery},
@@ -29,9 +36,14 @@ pub struct Query(
     MembersQuery,
     OwnershipQuery,
     RolesQuery,
+    RoleGrantsQuery,
+    GroupsQuery,
+    ServiceAccountsQuery,
     ApiKeysQuery,
     AuditQuery,
     RateLimitQuery,
+    AccessAuditQuery,
+    AccessQuery,
     NodesQuery,
 );
 
@@ -45,7 +57,12 @@ pub struct Mutation(
     TasksMutation,
     MembersMutation,
     OwnershipMutation,
+    RolesMutation,
+    RoleGrantsMutation,
+    GroupsMutation,
+    ServiceAccountsMutation,
     ApiKeysMutation,
+    AccessMutation,
 );
 
 /// The API.

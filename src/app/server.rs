@@ -14,6 +14,7 @@ use crate::{
     http::{
         admin::{self, Admin, Check, Readiness, Stopping},
         client::TrustedProxies,
+        download::Downloads,
         endpoint::Limits,
         router::{self, InvalidOrigin, Origin},
         server::{self, Times},
@@ -149,6 +150,7 @@ impl App {
                 trusted_proxies: TrustedProxies::new(networks),
                 cors_origins: origins,
                 graphiql: settings.server.graphiql,
+                downloads: Some(Downloads(Arc::clone(&self) as _)),
             },
         )
         .merge(self.well_known());

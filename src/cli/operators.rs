@@ -234,6 +234,7 @@ pub fn key(command: KeyCommand) -> Result<ExitCode> {
             scopes,
             expires_at,
             owner: Some(owner),
+            service_account: None,
             ..api_keys::types::ApiKeyDraft::default()
         };
         let ctx = service::operator(services, &label(), Some(tenant));

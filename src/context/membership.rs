@@ -14,7 +14,7 @@ use crate::{
     cache::{Cache, CacheKey, SharedCache},
     clock::Clock,
     db::{Db, DbError, Scope, TenantTx},
-    ids::{ApiKeyId, TenantId, UserId, WorkspaceId},
+    ids::{ApiKeyId, MemberId, ServiceAccountId, TenantId, UserId, WorkspaceId},
     limits::KeyRate,
 };
 
@@ -159,11 +159,76 @@ async fn of_user(tx: &TenantTx, user: UserId, now: DateTime<Utc>) -> Result<Opti
 }
 
 async fn of_key(tx: &TenantTx, key: ApiKeyId, now: DateTime<Utc>) -> Result<Option<Membership>, DbError> {
-    let (key, scopes) = futures::try_join!(store::find_key(tx, key), store::key_scopes(tx, key))?;
-    let Some(key) = key.filter(|key| key.is_usable(now)) else { return Ok(None) };
-    let Some(owner) = key.owner() else { return Ok(None) };
     // While the owner is suspended or disabled its keys rest.
-    let Some(owner) = store::rights_of(tx, owner, now).await?.filter(|owner| owner.is_active) else { return Ok(None) };
+    let found = standing_of_key(tx, key, now).await?.filter(|found| found.stopped.is_none());
+    Ok(found.map(|found| found.membership))
+}
+
+/// Somebody whose place in the tenant is asked about, in whatever state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// A member.
+    Member(MemberId),
+    /// A service account.
+    ServiceAccount(ServiceAccountId),
+    /// An API key.
+    ApiKey(ApiKeyId),
+}
+
+/// Why somebody can do nothing at all, whatever roles are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stopped {
+    /// The member is suspended, or the service account disabled; of a key, its owner is.
+    Suspended,
+    /// The key was revoked.
+    KeyRevoked,
+    /// The key has expired, or was replaced by another.
+    KeyExpired,
+}
+
+/// What somebody would be in the tenant, and what keeps them from it.
+#[derive(Debug)]
+pub struct Standing {
+    /// As [`load`] gives it to those who are kept by nothing.
+    pub membership: Membership,
+    /// Why it counts for nothing now.
+    pub stopped: Option<Stopped>,
+}
+
+/// What somebody would be in the transaction's tenant: the same statements and the same resolution as for a request of
+/// theirs. `None` for somebody who is not there.
+///
+/// # Errors
+/// [`DbError`] if the database cannot be asked.
+pub async fn standing(tx: &TenantTx, asked: Asked, now: DateTime<Utc>) -> Result<Option<Standing>, DbError> {
+    let holder = match asked {
+        Asked::Member(id) => Holder::Member(id),
+        Asked::ServiceAccount(id) => Holder::ServiceAccount(id),
+        Asked::ApiKey(id) => return standing_of_key(tx, id, now).await,
+    };
+    let Some(found) = store::rights_of(tx, holder, now).await? else { return Ok(None) };
+    let stopped = (!found.is_active).then_some(Stopped::Suspended);
+    let membership = Membership {
+        holder: found.principal,
+        rights: found.rights,
+        allowed_networks: Vec::new(),
+        valid_until: found.ends_at,
+        rate: None,
+    };
+    Ok(Some(Standing { membership, stopped }))
+}
+
+async fn standing_of_key(tx: &TenantTx, key: ApiKeyId, now: DateTime<Utc>) -> Result<Option<Standing>, DbError> {
+    let (key, scopes) = futures::try_join!(store::find_key(tx, key), store::key_scopes(tx, key))?;
+    let Some(key) = key else { return Ok(None) };
+    let Some(owner) = key.owner() else { return Ok(None) };
+    let Some(owner) = store::rights_of(tx, owner, now).await? else { return Ok(None) };
+    let stopped = match () {
+        () if key.revoked_at.is_some() => Some(Stopped::KeyRevoked),
+        () if !key.is_usable(now) => Some(Stopped::KeyExpired),
+        () if !owner.is_active => Some(Stopped::Suspended),
+        () => None,
+    };
     let scopes: PermissionSet = scopes.into_iter().collect();
     let within: Option<HashSet<WorkspaceId>> = match key.workspace {
         Some(workspace) => Some(store::subtree(tx, workspace).await?),
@@ -171,11 +236,12 @@ async fn of_key(tx: &TenantTx, key: ApiKeyId, now: DateTime<Utc>) -> Result<Opti
     };
     let ends_at = [owner.ends_at, key.expires_at, key.overlap_until].into_iter().flatten().min();
     let rate = key.rate();
-    Ok(Some(Membership {
+    let membership = Membership {
         holder: owner.principal,
         rights: owner.rights.restricted_to(scopes, within.as_ref()),
         allowed_networks: key.allowed_networks,
         valid_until: ends_at,
         rate,
-    }))
+    };
+    Ok(Some(Standing { membership, stopped }))
 }

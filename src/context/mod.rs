@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 
 pub(crate) use self::store::{KeyFound, access_version, find_key_by_hash, is_active, subtree};
 pub use self::{
-    membership::{Membership, MembershipCache},
+    membership::{Asked, Membership, MembershipCache, Standing, Stopped},
     principal::{GrantHolder, Principal},
     sources::{Source, SourceMismatch},
     tenant::{Tenant, TenantCache, TenantName, TenantStatus},

@@ -1,6 +1,27 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    access_changes (tenant_id, id) {
+        tenant_id -> Uuid,
+        id -> Uuid,
+        at -> Timestamptz,
+        audit_id -> Uuid,
+        action -> Text,
+        subject_kind -> Text,
+        subject_id -> Uuid,
+        group_id -> Nullable<Uuid>,
+        role_id -> Nullable<Uuid>,
+        workspace_id -> Nullable<Uuid>,
+        gained -> Array<Nullable<Text>>,
+        lost -> Array<Nullable<Text>>,
+        expires_at -> Nullable<Timestamptz>,
+        reason -> Nullable<Text>,
+        actor_kind -> Text,
+        actor_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
     access_versions (tenant_id) {
         tenant_id -> Uuid,
         version -> Int8,
@@ -71,6 +92,7 @@ diesel::table! {
         source -> Text,
         detail -> Jsonb,
         pii_commit -> Nullable<Bytea>,
+        used_permissions -> Array<Nullable<Text>>,
     }
 }
 
@@ -105,6 +127,17 @@ diesel::table! {
         actor_id -> Nullable<Uuid>,
         audit_id -> Nullable<Uuid>,
         occurred_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    export_tickets (tenant_id, token_hash) {
+        tenant_id -> Uuid,
+        token_hash -> Bytea,
+        kind -> Text,
+        principal -> Text,
+        expires_at -> Timestamptz,
+        created_at -> Timestamptz,
     }
 }
 
@@ -515,6 +548,7 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(access_changes -> tenants (tenant_id));
 diesel::joinable!(access_versions -> tenants (tenant_id));
 diesel::joinable!(api_key_scopes -> permissions (permission));
 diesel::joinable!(api_key_scopes -> tenants (tenant_id));
@@ -523,6 +557,7 @@ diesel::joinable!(audit_logs -> tenants (tenant_id));
 diesel::joinable!(builtin_role_permissions -> builtin_roles (role_key));
 diesel::joinable!(builtin_role_permissions -> permissions (permission));
 diesel::joinable!(events -> tenants (tenant_id));
+diesel::joinable!(export_tickets -> tenants (tenant_id));
 diesel::joinable!(group_members -> tenants (tenant_id));
 diesel::joinable!(groups -> tenants (tenant_id));
 diesel::joinable!(hostnames -> tenants (tenant_id));

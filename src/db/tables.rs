@@ -124,6 +124,10 @@ tenant_tables! {
     events by tenant_id,
     /// Who did what; append-only.
     audit_logs by tenant_id,
+    /// Who gained or lost which rights; append-only.
+    access_changes by tenant_id,
+    /// Downloads that were asked for and not fetched yet.
+    export_tickets by tenant_id,
     /// What repeated requests are answered from.
     idempotency_keys by tenant_id,
     /// Parts of texts that searches look for; kept by triggers.

@@ -6,10 +6,12 @@
 //!
 //! Start reading at [`tasks`].
 
+pub mod access;
 pub mod api_keys;
 pub mod audit;
 pub mod error;
 pub mod gql;
+pub mod groups;
 pub mod idempotency;
 pub mod identity;
 pub mod members;
@@ -21,6 +23,7 @@ pub mod projects;
 pub mod rate_limit;
 pub mod reading;
 pub mod roles;
+pub mod service_accounts;
 pub mod tasks;
 pub mod tenants;
 pub mod text;

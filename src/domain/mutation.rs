@@ -11,10 +11,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Error, Problem, Services,
-    audit::{self, Action, Entry, Event, Target},
+    audit::{self, AccessChange, Action, Entry, Event, Target},
 };
 use crate::{
-    access::{On, Permission},
+    access::{On, Permission, PermissionSet},
     context::{Denied, Membership, Principal, RequestContext, TenantStatus, membership},
     db::{DbError, WriteTx},
     graphql::{codes::ErrorCode, error::ApiError},
@@ -55,6 +55,8 @@ struct Record {
     detail: serde_json::Map<String, serde_json::Value>,
     events: Vec<Event>,
     rights_changed: bool,
+    used: PermissionSet,
+    access_changes: Vec<AccessChange>,
 }
 
 impl Work<'_> {
@@ -71,12 +73,16 @@ impl Work<'_> {
         }
     }
 
-    /// Refuses unless the principal holds the permission there.
+    /// Refuses unless the principal holds the permission there; the audit entry says that it was used.
     ///
     /// # Errors
     /// [`Denied`] names the missing permission.
     pub fn require(&self, permission: Permission, on: On) -> Result<(), Denied> {
-        if self.can(permission, on) { Ok(()) } else { Err(Denied { permission }) }
+        if !self.can(permission, on) {
+            return Err(Denied { permission });
+        }
+        self.record().used.insert(permission);
+        Ok(())
     }
 
     /// The rights this transaction has read.
@@ -103,6 +109,11 @@ impl Work<'_> {
     /// Adds an outgoing event, written with the change.
     pub fn event(&self, event: Event) {
         self.record().events.push(event);
+    }
+
+    /// Says who gains or loses which rights by this mutation, for the permission audit.
+    pub fn access_changed(&self, change: AccessChange) {
+        self.record().access_changes.push(change);
     }
 
     /// Says that somebody's rights are different from now on; cached ones are dropped after the commit.
@@ -278,16 +289,24 @@ async fn current_membership(
     }
 }
 
-/// Writes the audit entry and the events in one flight; says whether rights have changed.
+/// Writes the audit entry and the events in one flight, with who gained and lost what; says whether rights have changed.
 async fn finish(work: &Work<'_>, action: Action) -> Result<bool, DbError> {
     let record = std::mem::take(&mut *work.record());
     let entry = Entry::of(work.ctx, AuditLogId::new(work.now), work.now, action.name(), audit::Outcome::Success)
         .target(record.target)
+        .used(record.used)
         .detail(serde_json::Value::Object(record.detail));
     let audit_id = entry.id;
     let events: Vec<_> = record.events.into_iter().map(|event| (EventId::new(work.now), event)).collect();
     futures::try_join!(
         audit::store::insert(work.tx, entry),
+        audit::store::insert_access_changes(
+            work.tx,
+            work.ctx,
+            work.now,
+            (audit_id, action.name()),
+            record.access_changes
+        ),
         audit::store::insert_events(work.tx, work.ctx, work.now, audit_id, events),
     )?;
     Ok(record.rights_changed || action.changes_rights())

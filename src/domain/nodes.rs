@@ -9,9 +9,9 @@ use async_graphql::{Context, ID, Interface, Object, Result};
 use super::{
     Error, api_keys, audit,
     gql::{self, answer},
-    members, projects,
+    groups, members, projects,
     reading::ReadScope,
-    roles, tasks, tenants, workspaces,
+    roles, service_accounts, tasks, tenants, workspaces,
 };
 use crate::{
     graphql::{
@@ -61,6 +61,9 @@ nodes! {
     User: members::graphql::UserNode, UserId, members::service::find_user;
     Member: members::graphql::MemberNode, MemberId, members::service::find;
     Role: roles::graphql::RoleNode, RoleId, roles::service::find;
+    RoleGrant: roles::graphql::grants::RoleGrantNode, RoleGrantId, roles::grants::find;
+    Group: groups::graphql::GroupNode, GroupId, groups::service::find;
+    ServiceAccount: service_accounts::graphql::ServiceAccountNode, ServiceAccountId, service_accounts::service::find;
     Workspace: workspaces::graphql::WorkspaceNode, WorkspaceId, workspaces::service::find;
     Project: projects::graphql::ProjectNode, ProjectId, projects::service::find;
     Task: tasks::graphql::TaskNode, TaskId, tasks::service::find;

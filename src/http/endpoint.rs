@@ -307,6 +307,13 @@ fn bad_request(message: impl Into<Cow<'static, str>>) -> Refusal {
     Refusal::new(ErrorCode::BadRequest, message)
 }
 
+/// The refusal of another method where only GET is served.
+pub(super) fn only_get() -> Refusal {
+    bad_request("Use GET here.")
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+        .with_header(header::ALLOW, HeaderValue::from_static("GET"))
+}
+
 fn too_large(max: usize) -> Refusal {
     Refusal::new(ErrorCode::PayloadTooLarge, format!("A body may have at most {max} bytes."))
 }
@@ -342,7 +349,7 @@ fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-fn transport(
+pub(super) fn transport(
     meta: &Meta,
     parts: &Parts,
     method_is_get: bool,

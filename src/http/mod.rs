@@ -17,6 +17,7 @@ pub mod admin;
 pub mod around;
 pub mod body;
 pub mod client;
+pub mod download;
 pub mod endpoint;
 pub mod graphiql;
 pub mod reply;

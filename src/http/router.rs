@@ -15,6 +15,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::{
     around::{self, Meta, REQUEST_ID, Surroundings},
     client::TrustedProxies,
+    download::{self, Downloads},
     endpoint::{self, Endpoint, GraphqlService, Limits},
     graphiql, reply,
 };
@@ -31,6 +32,8 @@ pub struct Settings {
     pub cors_origins: Vec<Origin>,
     /// Whether `/graphiql` is there.
     pub graphiql: bool,
+    /// Exports; there is no `/exports` without.
+    pub downloads: Option<Downloads>,
 }
 
 /// An origin in the form a browser sends it: `https://app.example.com`, with a port where it is not the scheme's own.
@@ -62,6 +65,10 @@ pub fn router(service: Arc<dyn GraphqlService>, clock: Clock, settings: &Setting
         .route("/graphql", any(endpoint::plain))
         .route("/t/{slug}/graphql", any(endpoint::in_tenant))
         .with_state(endpoint);
+    if let Some(downloads) = &settings.downloads {
+        let exports = Router::new().route("/exports/{token}", get(download::fetch));
+        router = router.merge(exports.with_state(downloads.clone()));
+    }
     if settings.graphiql {
         router = router
             .route("/graphiql", get(graphiql::page))

@@ -1,5 +1,6 @@
 //! Every integration test, in one binary: it links once, and its tests share one private PostgreSQL.
 
+mod access;
 mod api_keys;
 mod database;
 mod docs;

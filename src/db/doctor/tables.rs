@@ -217,6 +217,8 @@ pub(super) const TENANT: &[Tenant] = &[
     Tenant { name: "search_terms", app: SELECT, platform: SELECT },
     Tenant { name: "events", app: APPEND, platform: APPEND },
     Tenant { name: "audit_logs", app: APPEND, platform: APPEND },
+    Tenant { name: "access_changes", app: APPEND, platform: APPEND },
+    changed("export_tickets"),
 ];
 
 /// Tables partitioned by month, which `app.ensure_partitions` looks after.

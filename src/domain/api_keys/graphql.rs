@@ -10,13 +10,15 @@ use super::{
 use crate::{
     access::{
         Permission,
-        Permission::{ApiKeysCreate, ApiKeysRead, ApiKeysRevoke, ApiKeysRotate},
+        Permission::{ApiKeysCreate, ApiKeysRead, ApiKeysRevoke, ApiKeysRotate, MembersRead},
     },
     connection,
     domain::{
         Error,
         audit::Action,
-        gql::{self, answer},
+        gql::{self, Ahead, answer},
+        members::{self, graphql::MemberNode},
+        service_accounts::{self, graphql::ServiceAccountNode, loaders::ServiceAccountById},
     },
     graphql::{
         PageArgs, UserError,
@@ -55,6 +57,20 @@ impl ApiKeyNode {
     /// Its last four characters, to tell keys apart.
     async fn hint(&self) -> &str {
         &self.0.hint
+    }
+
+    /// The member on whose behalf it acts; null for a key of a service account, or if you may not see the member.
+    #[graphql(directive = requires_scopes::apply(MembersRead))]
+    async fn owner(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+        let owner = self.0.owner.member()?;
+        answer(members::service::find(&gql::scope(ctx), owner).await.map(|found| found.map(MemberNode)))
+    }
+
+    /// The service account that it acts for; null for a key of a member.
+    async fn service_account(&self, ctx: &Context<'_>) -> Option<Result<ServiceAccountNode>> {
+        let account = self.0.owner.service_account()?;
+        let found = service_accounts::service::find(&gql::scope(ctx), account).await;
+        answer(found.map(|found| found.map(ServiceAccountNode)))
     }
 
     /// What it was issued for. It may do this as far as its owner may.
@@ -141,6 +157,8 @@ pub struct ApiKeyRateLimit {
 pub struct ApiKeyFilter {
     /// True for keys that can be used now, false for those that are revoked, expired or replaced.
     is_active: Option<bool>,
+    /// Of this service account.
+    service_account_id: Option<ID>,
 }
 
 /// The page in the form of the API.
@@ -182,8 +200,21 @@ impl ApiKeysQuery {
     ) -> Option<Result<ApiKeyConnection>> {
         let page = async {
             let page = PageArgs { first, after, last, before }.check()?;
-            let find = ApiKeyFind { is_active: filter.and_then(|filter| filter.is_active) };
-            let page = service::list(gql::services(ctx), &gql::scope(ctx), find, page).await?;
+            let filter = filter.unwrap_or_default();
+            let service_account = filter.service_account_id.as_ref().map(parse).transpose()?;
+            let find = ApiKeyFind { is_active: filter.is_active, service_account };
+            let scope = gql::scope(ctx);
+            let page = service::list(gql::services(ctx), &scope, find, page).await?;
+            let selected = Ahead::items(ctx);
+            if selected.field("serviceAccount").exists() {
+                let accounts = page.items.iter().filter_map(|key| key.owner.service_account());
+                scope.look_ahead::<ServiceAccountById>(gql::keys(accounts)).await;
+            }
+            let owner = selected.field("owner");
+            if owner.exists() {
+                let owners = gql::keys(page.items.iter().filter_map(|key| key.owner.member()));
+                members::graphql::look_ahead(&scope, owners, &owner).await;
+            }
             Ok(Some(api_key_connection(page)))
         };
         answer(page.await)
@@ -205,6 +236,8 @@ pub struct ApiKeyCreateInput {
     allowed_cidrs: Option<Vec<String>>,
     /// A limit of its own, lower than the one that every principal has.
     rate_limit: Option<ApiKeyRateLimitInput>,
+    /// The service account that it acts for, instead of you. Needs `service_accounts:write` besides.
+    service_account_id: Option<ID>,
 }
 
 /// A limit that an API key is to have of its own.
@@ -312,7 +345,7 @@ pub struct ApiKeysMutation;
 
 #[Object]
 impl ApiKeysMutation {
-    /// Makes an API key that acts on your behalf, within the scopes you give it.
+    /// Makes an API key that acts on your behalf or for a service account, within the scopes you give it.
     #[graphql(
         directive = requires_scopes::apply(ApiKeysCreate),
         directive = tenant_scoped::apply(),
@@ -333,6 +366,7 @@ impl ApiKeysMutation {
                 allowed_cidrs: input.allowed_cidrs.unwrap_or_default(),
                 rate: input.rate_limit.map(|rate| (rate.capacity, rate.refill_per_second)),
                 owner: None,
+                service_account: input.service_account_id.as_ref().map(parse).transpose()?,
             };
             service::create(gql::services(ctx), gql::request(ctx), draft).await
         };

@@ -20,16 +20,17 @@ use crate::{
     db::{DbError, Scope, Stats},
     domain::{
         Error, Problem, Services,
-        audit::{Action, Event, Target},
+        audit::{AccessChange, Action, Event, SubjectKind, Target},
         members,
         mutation::{self, Work, Written},
         reading::ReadScope,
+        service_accounts::{self, types::ServiceAccountStatus},
     },
     graphql::{
         codes::UserErrorCode,
         connection::{Direction, MAX_COUNTED, Page, PageRequest},
     },
-    ids::{ApiKeyId, Id, MemberId, TenantId, WorkspaceId},
+    ids::{ApiKeyId, Id, MemberId, ServiceAccountId, TenantId, WorkspaceId},
     limits::KeyRate,
 };
 
@@ -203,6 +204,7 @@ pub async fn update(
         store::update(work.tx, &key).await?;
         work.detail("changed", said.into_iter().filter(|(_, said)| *said).map(|(name, _)| name).collect::<Vec<_>>());
         about(work, &key, "api_key.updated");
+        changed(work, &key, (PermissionSet::EMPTY, PermissionSet::EMPTY), None);
         Ok(key)
     })
     .await
@@ -217,7 +219,12 @@ pub(crate) async fn revoke_of(
     owner: MemberId,
     reason: &'static str,
 ) -> Result<Vec<ApiKeyId>, DbError> {
-    store::revoke_of(work.tx, owner, reason, work.now()).await
+    let keys = store::revoke_of(work.tx, owner, reason, work.now()).await?;
+    for key in &keys {
+        let change = AccessChange { reason: Some(reason.to_owned()), ..AccessChange::of(SubjectKind::ApiKey, *key) };
+        work.access_changed(change);
+    }
+    Ok(keys)
 }
 
 /// Revokes a key: refused from the next request on.
@@ -248,6 +255,7 @@ pub async fn revoke(
         let now = work.now();
         store::revoke(work.tx, &key, reason.clone(), now).await?;
         about(work, &key, "api_key.revoked");
+        changed(work, &key, (PermissionSet::EMPTY, scopes_of(&key)), Some(reason.clone()));
         let version = key.version + 1;
         Ok(ApiKey { revoked_at: Some(now), revoked_reason: Some(reason), version, updated_at: now, ..key })
     })
@@ -287,6 +295,7 @@ async fn issue(work: &Work<'_>, key: ApiKey, fresh: NewKey, event: &'static str)
     })?;
     work.detail("scopes", &key.scopes);
     about(work, &key, event);
+    changed(work, &key, (scopes_of(&key), PermissionSet::EMPTY), None);
     Ok(Issued { key, secret: Some(fresh.secret) })
 }
 
@@ -324,7 +333,33 @@ async fn check_workspace(work: &Work<'_>, workspace: WorkspaceId) -> Result<(), 
     }
 }
 
+/// Deletes every key of a service account that is about to be deleted, and gives their ids: [`KeyDoor::forget`] them after
+/// the commit. Two statements.
+///
+/// [`KeyDoor::forget`]: super::door::KeyDoor::forget
+///
+/// # Errors
+/// [`DbError`].
+pub(crate) async fn delete_of_service_account(
+    work: &Work<'_>,
+    account: ServiceAccountId,
+) -> Result<Vec<ApiKeyId>, DbError> {
+    store::delete_of_service_account(work.tx, account).await
+}
+
+/// On whose behalf the new key acts: of a service account only for those who look after service accounts.
 async fn owner(work: &Work<'_>, draft: &CheckedDraft) -> Result<GrantHolder, Error> {
+    if let Some(account) = draft.service_account {
+        let path = "input.serviceAccountId";
+        let found = service_accounts::service::seen_by_work(work, account).await?;
+        let found = found.ok_or_else(|| Problem::not_found(path, "service account"))?;
+        work.require(Permission::ServiceAccountsWrite, On::Tenant)?;
+        if found.status != ServiceAccountStatus::Active {
+            let message = "The service account is disabled. Enable it first.";
+            return Err(Problem::new(UserErrorCode::InvalidState, path, message).into());
+        }
+        return Ok(GrantHolder::ServiceAccount(account));
+    }
     if let Some(membership) = work.membership() {
         return Ok(membership.holder);
     }
@@ -410,6 +445,22 @@ fn encloses(outer: &IpNetwork, inner: &IpNetwork) -> bool {
 
 fn escalation(path: &str, message: &str, params: serde_json::Value) -> Error {
     Problem::new(UserErrorCode::PermissionEscalation, path, message).params(params).into()
+}
+
+fn scopes_of(key: &ApiKey) -> PermissionSet {
+    key.scopes.iter().copied().collect()
+}
+
+/// What the key was issued for, gained or lost; what it may do is that cut by its owner's rights.
+fn changed(work: &Work<'_>, key: &ApiKey, (gained, lost): (PermissionSet, PermissionSet), reason: Option<String>) {
+    work.access_changed(AccessChange {
+        workspace: key.workspace,
+        gained,
+        lost,
+        expires_at: key.ends_at(),
+        reason,
+        ..AccessChange::of(SubjectKind::ApiKey, key.id)
+    });
 }
 
 fn about(work: &Work<'_>, key: &ApiKey, event: &'static str) {

@@ -12,7 +12,7 @@ use crate::{
     access::{Permission, PermissionSet, Reach},
     context::GrantHolder,
     db::{
-        DbError, TenantTx, WriteTx,
+        DbError, TenantSql, TenantTx, WriteTx,
         tables::{api_key_scopes, api_keys, workspaces},
     },
     ids::{ApiKeyId, MemberId, ServiceAccountId, WorkspaceId},
@@ -130,6 +130,9 @@ macro_rules! filtered {
             }
             Reach::Only(visible) => query = query.filter(api_keys::workspace_id.eq_any(visible.clone())),
             Reach::None => query = query.filter(api_keys::workspace_id.eq_any(Vec::<WorkspaceId>::new())),
+        }
+        if let Some(account) = find.service_account {
+            query = query.filter(api_keys::service_account_id.eq(account));
         }
         match find.is_active {
             None => {}
@@ -298,6 +301,24 @@ pub(super) async fn touch(
         .execute()
         .await
         .map(drop)
+}
+
+const FORGET_HASHES: TenantSql = TenantSql::new(
+    "SELECT app.api_key_index_remove(k.id) FROM api_keys k WHERE k.tenant_id = {tenant} AND k.service_account_id = {}",
+);
+
+/// Deletes every key of a service account, and makes its hash unknown; gives their ids. Two statements.
+pub(super) async fn delete_of_service_account(
+    tx: &WriteTx,
+    account: ServiceAccountId,
+) -> Result<Vec<ApiKeyId>, DbError> {
+    tx.raw(FORGET_HASHES).bind::<SqlUuid, _>(account).execute().await?;
+    api_keys::in_tenant(tx)
+        .filter(api_keys::service_account_id.eq(account))
+        .delete(tx)
+        .with(|delete| delete.returning(api_keys::id))
+        .load()
+        .await
 }
 
 /// Revokes every key of a member that is not; gives their ids. One statement.

@@ -11,7 +11,7 @@ use crate::{
     context::GrantHolder,
     domain::{Problem, mutation::Effect, text},
     graphql::codes::UserErrorCode,
-    ids::{ApiKeyId, MemberId, WorkspaceId},
+    ids::{ApiKeyId, MemberId, ServiceAccountId, WorkspaceId},
     limits::KeyRate,
 };
 
@@ -119,6 +119,8 @@ pub struct ApiKeyDraft {
     pub rate: Option<(i32, i32)>,
     /// On whose behalf it acts; only operators say so, everybody else makes keys of their own.
     pub owner: Option<MemberId>,
+    /// The service account that it acts for, instead of whoever makes it.
+    pub service_account: Option<ServiceAccountId>,
 }
 
 /// A draft whose input is good.
@@ -131,6 +133,7 @@ pub struct CheckedDraft {
     pub(super) allowed_networks: Vec<IpNetwork>,
     pub(super) rate: Option<KeyRate>,
     pub(super) owner: Option<MemberId>,
+    pub(super) service_account: Option<ServiceAccountId>,
 }
 
 impl ApiKeyDraft {
@@ -151,8 +154,11 @@ impl ApiKeyDraft {
             refill_per_second: figure(refill, most.refill_per_second, "refillPerSecond", &mut problems),
         });
         let (workspace, expires_at, owner) = (self.workspace, self.expires_at, self.owner);
+        let service_account = self.service_account;
         match problems.is_empty() {
-            true => Ok(CheckedDraft { name, scopes, workspace, expires_at, allowed_networks, rate, owner }),
+            true => {
+                Ok(CheckedDraft { name, scopes, workspace, expires_at, allowed_networks, rate, owner, service_account })
+            }
             false => Err(problems),
         }
     }
@@ -292,6 +298,8 @@ fn network(text: &str) -> Result<IpNetwork, String> {
 pub struct ApiKeyFind {
     /// Those that can be used now, or those that cannot.
     pub is_active: Option<bool>,
+    /// Those of this service account.
+    pub service_account: Option<ServiceAccountId>,
 }
 
 #[cfg(test)]

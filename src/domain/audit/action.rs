@@ -74,6 +74,42 @@ actions! {
     TenantResume "tenant.resume" changes rights,
     /// A person was made a member.
     MemberAdd "member.add" changes rights,
+    /// A role was created.
+    RoleCreate "role.create" changes rights,
+    /// A role was created as a copy of another.
+    RoleCopy "role.copy" changes rights,
+    /// A role was changed.
+    RoleUpdate "role.update" changes rights,
+    /// A role was deleted.
+    RoleDelete "role.delete" changes rights,
+    /// A role was given to a member, group or service account.
+    RoleGrantCreate "role_grant.create" changes rights,
+    /// The end or the reason of a grant was changed.
+    RoleGrantUpdate "role_grant.update" changes rights,
+    /// A role was taken from a member, group or service account.
+    RoleGrantDelete "role_grant.delete" changes rights,
+    /// A group was created.
+    GroupCreate "group.create",
+    /// The name or description of a group was changed.
+    GroupUpdate "group.update",
+    /// A group was deleted, with the roles given to it.
+    GroupDelete "group.delete" changes rights,
+    /// Members joined a group.
+    GroupMembersAdd "group.members_add" changes rights,
+    /// Members left a group.
+    GroupMembersRemove "group.members_remove" changes rights,
+    /// A service account was created.
+    ServiceAccountCreate "service_account.create",
+    /// A service account was changed.
+    ServiceAccountUpdate "service_account.update",
+    /// A service account was disabled: its keys are refused.
+    ServiceAccountDisable "service_account.disable" changes rights,
+    /// A service account was enabled again.
+    ServiceAccountEnable "service_account.enable" changes rights,
+    /// A service account was deleted, with its roles; its keys were revoked.
+    ServiceAccountDelete "service_account.delete" changes rights,
+    /// A review of everybody's rights was asked for.
+    AccessReviewExport "access_review.export",
     /// A member was changed.
     MemberUpdate "member.update",
     /// A member was shut out for a while.

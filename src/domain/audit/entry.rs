@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::types::AuditOutcome as Outcome;
+use super::types::{AuditOutcome as Outcome, SubjectKind};
 use crate::{
+    access::{PermissionSet, escalation::Says},
     context::RequestContext,
-    ids::{AuditLogId, Id, RequestId, WorkspaceId},
+    ids::{AuditLogId, Id, RequestId, RoleId, WorkspaceId},
 };
 
 /// What something was done to.
@@ -56,6 +57,8 @@ pub struct Entry {
     pub source: &'static str,
     /// Ids and names of fields.
     pub detail: serde_json::Value,
+    /// The rights that were asked for and held.
+    pub used: PermissionSet,
 }
 
 impl Entry {
@@ -74,6 +77,7 @@ impl Entry {
             operation_name: ctx.operation_name.clone(),
             source: ctx.door.as_str(),
             detail: serde_json::json!({}),
+            used: PermissionSet::EMPTY,
         }
     }
 
@@ -83,9 +87,50 @@ impl Entry {
         self
     }
 
+    /// Names the rights that were used.
+    pub fn used(mut self, used: PermissionSet) -> Self {
+        self.used = used;
+        self
+    }
+
     /// Adds the detail.
     pub fn detail(mut self, detail: serde_json::Value) -> Self {
         self.detail = detail;
+        self
+    }
+}
+
+/// Who gained or lost rights by a mutation; written beside its entry, one for each subject.
+#[derive(Clone, Debug, Default)]
+pub struct AccessChange {
+    /// Whose rights: kind and uuid of a member, group, service account, API key or role.
+    pub subject: Option<(SubjectKind, uuid::Uuid)>,
+    /// The group through which it concerns a member.
+    pub group: Option<uuid::Uuid>,
+    /// The role that was given, taken or changed.
+    pub role: Option<RoleId>,
+    /// Where; `None` is the whole tenant.
+    pub workspace: Option<WorkspaceId>,
+    /// What is allowed from now on, or no longer denied.
+    pub gained: PermissionSet,
+    /// What is no longer allowed, or denied from now on.
+    pub lost: PermissionSet,
+    /// When what was given ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Why, as far as somebody said.
+    pub reason: Option<String>,
+}
+
+impl AccessChange {
+    /// A change for one subject.
+    pub fn of(kind: SubjectKind, id: impl Id) -> Self {
+        Self { subject: Some((kind, id.uuid())), ..Self::default() }
+    }
+
+    /// What is gained and lost where a role that said `before` says `after`.
+    pub fn from_to(mut self, before: Says, after: Says) -> Self {
+        self.gained = after.gives().minus(before.gives()).union(before.deny.minus(after.deny));
+        self.lost = before.gives().minus(after.gives()).union(after.deny.minus(before.deny));
         self
     }
 }

@@ -1,5 +1,7 @@
 //! The audit log in the API.
 
+pub mod access;
+
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use uuid::Uuid;
 
@@ -8,7 +10,7 @@ use super::{
     types::{ActorKind, AuditFind, AuditLog, AuditOutcome, AuditSource, public_id},
 };
 use crate::{
-    access::Permission::AuditLogsRead,
+    access::{Permission, Permission::AuditLogsRead},
     connection,
     domain::{
         Error,
@@ -91,10 +93,21 @@ impl AuditLogNode {
         self.0.source
     }
 
+    /// The permissions that were asked for and held when it was done; empty for what was refused, and for what needs none.
+    #[graphql(directive = list_size::apply(10))]
+    async fn used_permissions(&self) -> Vec<Permission> {
+        known(&self.0.used_permissions)
+    }
+
     /// More about it: ids and names of fields, never personal data.
     async fn detail(&self) -> Json {
         Json(self.0.detail.clone())
     }
+}
+
+/// Stored names as permissions; names that this release does not know are left out.
+fn known(names: &[Option<String>]) -> Vec<Permission> {
+    names.iter().flatten().filter_map(|name| name.parse().ok()).collect()
 }
 
 connection!(AuditLogConnection, AuditLogEdge, AuditLogNode, "A page of the audit log.");

@@ -17,7 +17,7 @@ pub mod types;
 
 pub use self::{
     action::Action,
-    entry::{Entry, Event, Target},
+    entry::{AccessChange, Entry, Event, Target},
     refusals::RefusalQueue,
-    types::AuditOutcome as Outcome,
+    types::{AuditOutcome as Outcome, SubjectKind},
 };

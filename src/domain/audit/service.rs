@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     loaders::AuditLogById,
     store::{self, Slice},
-    types::{ActorKind, AuditFind, AuditLog},
+    types::{AccessChangeRow, AccessFind, ActorKind, AuditFind, AuditLog},
 };
 use crate::{
     access::{Permission, Reach},
@@ -16,7 +16,7 @@ use crate::{
         reading::ReadScope,
     },
     graphql::connection::{Direction, MAX_COUNTED, Page, PageRequest},
-    ids::{ApiKeyId, AuditLogId, Id, MemberId, UserId},
+    ids::{AccessChangeId, ApiKeyId, AuditLogId, Id, MemberId, UserId},
 };
 
 /// Most actions in one filter.
@@ -65,6 +65,46 @@ pub async fn list(services: &Services, scope: &Arc<ReadScope>, list: AuditList) 
 
 async fn count(scope: &ReadScope, find: &AuditFind, reach: &Reach) -> Result<Option<i64>, Error> {
     Ok(Some(store::count(scope.tx().await?, find, reach, MAX_COUNTED).await?))
+}
+
+/// How a list of changes of rights is asked for.
+#[derive(Clone, Debug)]
+pub struct AccessList {
+    /// Which changes.
+    pub find: AccessFind,
+    /// Which part.
+    pub page: PageRequest,
+}
+
+/// A page of who gained and lost which rights, newest first, as far as the caller may read the audit log there. One
+/// statement, one more if `totalCount` is selected.
+///
+/// # Errors
+/// `INVALID_CURSOR`; [`Error::Db`].
+pub async fn access_changes(
+    services: &Services,
+    scope: &Arc<ReadScope>,
+    list: AccessList,
+) -> Result<Page<AccessChangeRow>, Error> {
+    let ctx = scope.ctx();
+    let cursors = services.cursors.list(Some(ctx.tenant()?.id), "Query.accessChanges", &list.find, "id-");
+    let after = match &list.page.cursor {
+        None => None,
+        Some(cursor) => Some(cursors.open::<()>(cursor)?.id::<AccessChangeId>()),
+    };
+    let reach = ctx.reach(Permission::AuditLogsRead);
+    let slice = (list.page.direction == Direction::Forward, after, list.page.fetch());
+    let rows = store::access_page(scope.tx().await?, &list.find, &reach, slice).await?;
+    let page = Page::of_rows(rows, &list.page, move |row: &AccessChangeRow| cursors.seal(&(), row.id.uuid()));
+    let (find, scope) = (list.find, Arc::clone(scope));
+    Ok(page.counted(move || {
+        let (find, reach, scope) = (find.clone(), reach.clone(), Arc::clone(&scope));
+        async move { count_changes(&scope, &find, &reach).await.map_err(Error::into_api) }
+    }))
+}
+
+async fn count_changes(scope: &ReadScope, find: &AccessFind, reach: &Reach) -> Result<Option<i64>, Error> {
+    Ok(Some(store::access_count(scope.tx().await?, find, reach, MAX_COUNTED).await?))
 }
 
 /// The name of the one who acted, as far as the caller may know it. Entries asked for together cost one batch for each

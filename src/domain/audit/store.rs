@@ -2,21 +2,22 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, Insertable, NullableExpressionMethods, QueryDsl, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, Insertable, NullableExpressionMethods, PgArrayExpressionMethods,
+    QueryDsl, SelectableHelper,
 };
 
 use super::{
-    Entry, Event, Outcome,
-    types::{AuditFind, AuditLog},
+    AccessChange, Entry, Event, Outcome,
+    types::{AccessChangeRow, AccessFind, AuditFind, AuditLog, SubjectKind},
 };
 use crate::{
-    access::Reach,
+    access::{PermissionSet, Reach},
     context::RequestContext,
     db::{
         DbError, TenantTx, WriteTx,
-        tables::{audit_logs, events},
+        tables::{access_changes, audit_logs, events},
     },
-    ids::{AuditLogId, EventId, Id, WorkspaceId, uuid_at},
+    ids::{AccessChangeId, AuditLogId, EventId, Id, RoleId, WorkspaceId, uuid_at},
 };
 
 /// The version of the payloads that events carry.
@@ -38,6 +39,12 @@ struct NewEntry {
     operation_name: Option<String>,
     source: &'static str,
     detail: serde_json::Value,
+    used_permissions: Vec<Option<&'static str>>,
+}
+
+/// The names of permissions, as an array of the database.
+fn names(permissions: PermissionSet) -> Vec<Option<&'static str>> {
+    permissions.iter().map(|permission| Some(permission.name())).collect()
 }
 
 /// Appends one entry. One statement.
@@ -56,8 +63,70 @@ pub(crate) async fn insert(tx: &WriteTx, entry: Entry) -> Result<(), DbError> {
         operation_name: entry.operation_name.map(|name| name.chars().take(200).collect()),
         source: entry.source,
         detail: entry.detail,
+        used_permissions: names(entry.used),
     };
     audit_logs::insert(tx, row).execute().await.map(drop)
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = access_changes)]
+struct NewAccessChange {
+    id: AccessChangeId,
+    at: DateTime<Utc>,
+    audit_id: AuditLogId,
+    action: &'static str,
+    subject_kind: SubjectKind,
+    subject_id: uuid::Uuid,
+    group_id: Option<uuid::Uuid>,
+    role_id: Option<RoleId>,
+    workspace_id: Option<WorkspaceId>,
+    gained: Vec<Option<&'static str>>,
+    lost: Vec<Option<&'static str>>,
+    expires_at: Option<DateTime<Utc>>,
+    reason: Option<String>,
+    actor_kind: &'static str,
+    actor_id: Option<uuid::Uuid>,
+}
+
+/// Most rows in one statement, which takes no more than 65,535 values.
+const AT_ONCE: usize = 1000;
+
+/// Appends who gained and lost what by one change. One statement for each thousand, none for none.
+pub(crate) async fn insert_access_changes(
+    tx: &WriteTx,
+    ctx: &RequestContext,
+    at: DateTime<Utc>,
+    (audit_id, action): (AuditLogId, &'static str),
+    changes: Vec<AccessChange>,
+) -> Result<(), DbError> {
+    let (actor_kind, actor_id) = ctx.actor();
+    let mut rows = changes
+        .into_iter()
+        .filter_map(|change| {
+            let (subject_kind, subject_id) = change.subject?;
+            Some(NewAccessChange {
+                id: AccessChangeId::new(at),
+                at,
+                audit_id,
+                action,
+                subject_kind,
+                subject_id,
+                group_id: change.group,
+                role_id: change.role,
+                workspace_id: change.workspace,
+                gained: names(change.gained),
+                lost: names(change.lost),
+                expires_at: change.expires_at,
+                reason: change.reason,
+                actor_kind,
+                actor_id,
+            })
+        })
+        .peekable();
+    while rows.peek().is_some() {
+        access_changes::insert_many(tx, rows.by_ref().take(AT_ONCE)).execute().await?;
+    }
+    Ok(())
 }
 
 #[derive(Insertable)]
@@ -185,4 +254,71 @@ pub(crate) async fn page(
 /// How many entries the caller can reach; counting stops behind `most`. One statement.
 pub(crate) async fn count(tx: &TenantTx, find: &AuditFind, reach: &Reach, most: i64) -> Result<i64, DbError> {
     filtered!(tx, find, reach).select(audit_logs::id).count_up_to(most).await
+}
+
+macro_rules! changes_filtered {
+    ($tx:expr, $find:expr, $reach:expr) => {{
+        let (find, reach): (&AccessFind, &Reach) = ($find, $reach);
+        let mut query = access_changes::in_tenant($tx).into_boxed();
+        match reach {
+            Reach::All => {}
+            Reach::AllExcept(hidden) => {
+                let elsewhere = access_changes::workspace_id.assume_not_null().ne_all(hidden.clone());
+                query = query.filter(access_changes::workspace_id.is_null().or(elsewhere));
+            }
+            Reach::Only(visible) => {
+                query = query.filter(access_changes::workspace_id.assume_not_null().eq_any(visible.clone()));
+            }
+            Reach::None => query = query.filter(access_changes::id.eq_any(Vec::<AccessChangeId>::new())),
+        }
+        for subject in &find.subjects {
+            query = query.filter(access_changes::subject_id.eq(*subject));
+        }
+        if let Some(group) = find.group {
+            query = query.filter(access_changes::subject_id.eq(group).or(access_changes::group_id.eq(group)));
+        }
+        if let Some(role) = find.role {
+            query = query.filter(access_changes::role_id.eq(role));
+        }
+        if let Some(workspace) = find.workspace {
+            query = query.filter(access_changes::workspace_id.eq(workspace));
+        }
+        if let Some(permission) = find.permission {
+            let name = vec![Some(permission.name())];
+            query = query.filter(access_changes::gained.contains(name.clone()).or(access_changes::lost.contains(name)));
+        }
+        // The time of a change is in its id.
+        if let Some(from) = find.from {
+            query = query.filter(access_changes::id.ge(AccessChangeId::from_uuid(uuid_at(from))));
+        }
+        if let Some(to) = find.to {
+            query = query.filter(access_changes::id.lt(AccessChangeId::from_uuid(uuid_at(to))));
+        }
+        query
+    }};
+}
+
+/// One page of the changes of rights that the caller can reach, newest first or against that. One statement.
+pub(crate) async fn access_page(
+    tx: &TenantTx,
+    find: &AccessFind,
+    reach: &Reach,
+    (descending, after, limit): (bool, Option<AccessChangeId>, i64),
+) -> Result<Vec<AccessChangeRow>, DbError> {
+    let mut query = changes_filtered!(tx, find, reach).select(AccessChangeRow::as_select()).limit(limit);
+    if let Some(after) = after {
+        query = match descending {
+            true => query.filter(access_changes::id.lt(after)),
+            false => query.filter(access_changes::id.gt(after)),
+        };
+    }
+    match descending {
+        true => query.order(access_changes::id.desc()).load().await,
+        false => query.order(access_changes::id.asc()).load().await,
+    }
+}
+
+/// How many changes of rights the caller can reach; counting stops behind `most`. One statement.
+pub(crate) async fn access_count(tx: &TenantTx, find: &AccessFind, reach: &Reach, most: i64) -> Result<i64, DbError> {
+    changes_filtered!(tx, find, reach).select(access_changes::id).count_up_to(most).await
 }

@@ -5,8 +5,9 @@ use diesel::{Queryable, Selectable};
 use uuid::Uuid;
 
 use crate::{
-    db::tables::audit_logs,
-    ids::{self, AuditLogId, Id, WorkspaceId},
+    access::Permission,
+    db::tables::{access_changes, audit_logs},
+    ids::{self, AccessChangeId, AuditLogId, Id, RoleId, WorkspaceId},
     text_enum,
 };
 
@@ -39,6 +40,22 @@ text_enum! {
         System = "system",
         /// Somebody without a credential.
         Anonymous = "anonymous",
+    }
+}
+
+text_enum! {
+    /// Whose rights have changed.
+    pub enum SubjectKind {
+        /// A member's.
+        Member = "member",
+        /// Those of everybody in a group.
+        Group = "group",
+        /// A service account's.
+        ServiceAccount = "service_account",
+        /// An API key's.
+        ApiKey = "api_key",
+        /// Those of everybody who holds a role, or a role that inherits from it.
+        Role = "role",
     }
 }
 
@@ -90,6 +107,63 @@ pub struct AuditLog {
     pub source: AuditSource,
     /// Ids and names of fields.
     pub detail: serde_json::Value,
+    /// The rights that were asked for and held, by name.
+    pub used_permissions: Vec<Option<String>>,
+}
+
+/// Who gained or lost which rights.
+#[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = access_changes)]
+pub struct AccessChangeRow {
+    /// Its id.
+    pub id: AccessChangeId,
+    /// When it was done.
+    pub at: DateTime<Utc>,
+    /// The entry of the audit log.
+    pub audit_id: AuditLogId,
+    /// What was done, for example `role_grant.create`.
+    pub action: String,
+    /// Whose rights.
+    pub subject_kind: SubjectKind,
+    /// Which one's.
+    pub subject_id: Uuid,
+    /// The group through which it concerns a member.
+    pub group_id: Option<Uuid>,
+    /// The role.
+    pub role_id: Option<RoleId>,
+    /// Where.
+    pub workspace_id: Option<WorkspaceId>,
+    /// Allowed from then on, or no longer denied.
+    pub gained: Vec<Option<String>>,
+    /// No longer allowed, or denied from then on.
+    pub lost: Vec<Option<String>>,
+    /// When what was given ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Why.
+    pub reason: Option<String>,
+    /// What kind of principal acted.
+    pub actor_kind: ActorKind,
+    /// Which one.
+    pub actor_id: Option<Uuid>,
+}
+
+/// Which changes of rights a list holds. All conditions must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct AccessFind {
+    /// Of these subjects: a change has one, so two of them find nothing.
+    pub subjects: Vec<Uuid>,
+    /// Of this group, or through it.
+    pub group: Option<Uuid>,
+    /// By this role.
+    pub role: Option<RoleId>,
+    /// In this workspace.
+    pub workspace: Option<WorkspaceId>,
+    /// Gaining or losing this permission.
+    pub permission: Option<Permission>,
+    /// At this instant or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Before this instant.
+    pub to: Option<DateTime<Utc>>,
 }
 
 /// Which entries a list holds.
@@ -121,6 +195,7 @@ pub fn public_id(kind: &str, id: Uuid) -> String {
     of! {
         "tenant" TenantId, "user" UserId, "session" SessionId, "member" MemberId, "role" RoleId,
         "role_grant" RoleGrantId, "workspace" WorkspaceId, "workspace_member" WorkspaceMemberId, "project" ProjectId,
-        "task" TaskId, "api_key" ApiKeyId, "event" EventId, "ownership_transfer" OwnershipTransferId,
+        "task" TaskId, "api_key" ApiKeyId, "group" GroupId, "service_account" ServiceAccountId, "event" EventId,
+        "ownership_transfer" OwnershipTransferId,
     }
 }

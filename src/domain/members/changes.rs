@@ -11,9 +11,9 @@ use crate::{
     db::DbError,
     domain::{
         Error, Problem, Services, api_keys,
-        audit::{Action, Event, Target},
+        audit::{AccessChange, Action, Event, SubjectKind, Target},
         mutation::{self, Work, Written},
-        ownership, projects, tasks,
+        ownership, projects, roles, tasks,
         tasks::service::nothing_returned,
         text,
     },
@@ -48,6 +48,7 @@ pub async fn suspend(
         ownership::service::end_offers_of(work, id).await?;
         let member = stand(work, &member, MemberStatus::Suspended).await?;
         about(work, id, "member.suspended");
+        work.access_changed(AccessChange::of(SubjectKind::Member, id));
         Ok(member)
     })
     .await
@@ -71,6 +72,7 @@ pub async fn reactivate(
         }
         let member = stand(work, &member, MemberStatus::Active).await?;
         about(work, id, "member.reactivated");
+        work.access_changed(AccessChange::of(SubjectKind::Member, id));
         Ok(member)
     })
     .await
@@ -228,6 +230,9 @@ pub(crate) fn refused(error: DbError) -> Error {
 async fn end(work: &Work<'_>, member: &Member, event: &'static str) -> Result<Gone, Error> {
     stand(work, member, MemberStatus::Removed).await?;
     ownership::service::end_offers_of(work, member.id).await?;
+    let held = roles::grants::of_member(work, member.id, None).await?;
+    work.access_changed(AccessChange::of(SubjectKind::Member, member.id));
+    roles::grants::note_taken(work, member.id, &held, None);
     let grants = store::delete_grants(work.tx, member.id).await?;
     let groups = store::delete_from_groups(work.tx, member.id).await?;
     let places = store::delete_places(work.tx, member.id).await?;

@@ -89,6 +89,15 @@ pub fn own_member(ctx: &RequestContext) -> Option<MemberId> {
     }
 }
 
+/// Those of these members whom a mutation sees, in whatever state; who was removed is not there. One statement.
+///
+/// # Errors
+/// [`DbError`] if the database cannot be asked.
+pub async fn seen_by_work(work: &Work<'_>, ids: &[MemberId]) -> Result<HashSet<MemberId>, DbError> {
+    let found = store::find_many(work.tx, ids, &sight_of_work(work)).await?;
+    Ok(found.into_iter().map(|member| member.id).collect())
+}
+
 /// The member with this id, if the caller may see it.
 ///
 /// # Errors

@@ -5,12 +5,12 @@ use super::{
     types::{OwnershipTransfer, OwnershipTransferState},
 };
 use crate::{
-    access::BuiltinRole,
+    access::{BuiltinRole, escalation::Says},
     context::{Principal, RequestContext},
     db::DbError,
     domain::{
         Error, Problem, Services,
-        audit::{Action, Event, Target},
+        audit::{AccessChange, Action, Event, SubjectKind, Target},
         identity::service::require_recent_proof,
         members::{
             changes::{only_people, refused},
@@ -18,6 +18,7 @@ use crate::{
         },
         mutation::{self, Work, Written},
         reading::ReadScope,
+        roles::weigh::policy_of,
         tasks::service::nothing_returned,
     },
     graphql::{
@@ -141,6 +142,12 @@ pub async fn accept(
             .map_err(refused)?;
         let offer = store::resolve(work.tx, id, OwnershipTransferState::Accepted, now).await?;
         let offer = offer.ok_or_else(nothing_returned)?;
+        for (member, role, is_given) in [(own, owner, true), (from, owner, false), (from, admin, true)] {
+            let says = policy_of(work.tx, role).await?;
+            let (before, after) = if is_given { (Says::NOTHING, says) } else { (says, Says::NOTHING) };
+            let change = AccessChange { role: Some(role), ..AccessChange::of(SubjectKind::Member, member) };
+            work.access_changed(change.from_to(before, after));
+        }
         about(work, &offer, "ownership_transfer.accepted");
         Ok(offer)
     })

@@ -7,12 +7,14 @@ use super::{
     types::{AddedMember, ChangedTenant, CreatedTenant, NewTenant, TenantLine},
 };
 use crate::{
+    access::escalation::Says,
     context::{Door, Principal, RequestContext, Tenant, TenantName, TenantStatus},
     db::{DbError, PlatformTx, Stats},
     domain::{
         Error, Problem, Services,
-        audit::{Action, Target},
+        audit::{AccessChange, Action, SubjectKind, Target},
         mutation::{self, Written},
+        roles,
     },
     graphql::codes::UserErrorCode,
     ids::{MemberId, RequestId, TenantId, UserId, WorkspaceId},
@@ -213,6 +215,9 @@ pub async fn member_add(
         store::insert_member(work.tx, member, user, work.now()).await.map_err(not_added)?;
         for (_, role) in known {
             store::insert_grant(work.tx, member, role, workspace, work.now()).await?;
+            let says = roles::weigh::policy_of(work.tx, role).await?;
+            let change = AccessChange { role: Some(role), workspace, ..AccessChange::of(SubjectKind::Member, member) };
+            work.access_changed(change.from_to(Says::NOTHING, says));
         }
         work.target(Target::new("member", member));
         work.detail("roles", &role_keys);

@@ -1,32 +1,34 @@
 //! Roles in the API.
 
+pub mod grants;
+pub mod mutations;
+
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 
 use super::{
-    loaders::{GrantsOfMember, PolicyOfRole, RoleById},
+    loaders::{PolicyOfRole, RoleById, WholePolicyOfRole},
     service::{self, RoleList},
-    types::{Grant, Role, RoleLevel, RoleSort},
+    types::{Role, RoleLevel, RoleSort},
 };
 use crate::{
     access::{
         self, Permission,
-        Permission::{RolesRead, WorkspacesRead},
-        PermissionSet, RolePolicy,
+        Permission::{RolesGrant, RolesRead},
+        PermissionSet,
+        escalation::Says,
     },
     connection,
     domain::{
         Error,
         gql::{self, Ahead, answer},
         reading::ReadScope,
-        workspaces::{self, graphql::WorkspaceNode, loaders::WorkspaceById},
     },
     graphql::{
         PageArgs,
-        directives::{PAGED, authenticated, list_size, requires_scopes, tenant_scoped},
+        directives::{PAGED, any_of, authenticated, list_size, requires_scopes, tenant_scoped},
         ids::parse,
         scalars::DateTime,
     },
-    ids::MemberId,
 };
 
 /// A role of the tenant: what its holders may do.
@@ -35,7 +37,7 @@ pub struct RoleNode(pub Role);
 /// A role of the tenant: what its holders may do.
 #[Object(
     name = "Role",
-    directive = requires_scopes::apply(RolesRead),
+    directive = requires_scopes::apply(any_of([RolesRead, RolesGrant])),
     directive = tenant_scoped::apply()
 )]
 impl RoleNode {
@@ -81,7 +83,21 @@ impl RoleNode {
         Ok(self.policy(&gql::scope(ctx)).await?.deny.iter().collect())
     }
 
-    /// Grows with every change; send it back with yours to notice those of others.
+    /// The role whose permissions and denials it has besides its own; null if it inherits from none.
+    async fn inherits(&self, ctx: &Context<'_>) -> Option<Result<RoleNode>> {
+        let parent = self.0.inherits_role_id?;
+        let found = async { Ok(service::find(&gql::scope(ctx), parent).await?.map(RoleNode)) };
+        answer(found.await)
+    }
+
+    /// What it gives: its own permissions and inherited ones, with all that they imply, without what is denied.
+    #[graphql(directive = list_size::apply(100))]
+    async fn effective_permissions(&self, ctx: &Context<'_>) -> Result<Vec<Permission>> {
+        let says = gql::scope(ctx).load::<WholePolicyOfRole>(self.0.id).await?.unwrap_or_default();
+        Ok(says.allow.closure_without(says.deny).iter().collect())
+    }
+
+    /// Grows with every change; send it back with yours, which is refused if somebody was faster.
     async fn version(&self) -> i32 {
         self.0.version
     }
@@ -90,86 +106,32 @@ impl RoleNode {
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
+
+    /// When it was last changed.
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
+    }
 }
 
 impl RoleNode {
-    async fn policy(&self, scope: &ReadScope) -> Result<RolePolicy, Error> {
+    async fn policy(&self, scope: &ReadScope) -> Result<Says, Error> {
         Ok(scope.load::<PolicyOfRole>(self.0.id).await?.unwrap_or_default())
     }
 }
 
 connection!(RoleConnection, RoleEdge, RoleNode, "A page of roles.");
 
-/// A role given to a member.
-pub struct RoleGrantNode(pub Grant);
-
-/// A role given to a member.
-#[Object(name = "RoleGrant", directive = tenant_scoped::apply())]
-impl RoleGrantNode {
-    /// Its id.
-    async fn id(&self) -> ID {
-        self.0.id.into()
-    }
-
-    /// The role; null if it was deleted.
-    #[graphql(directive = requires_scopes::apply(RolesRead))]
-    async fn role(&self, ctx: &Context<'_>) -> Option<Result<RoleNode>> {
-        let found = async { Ok(service::find(&gql::scope(ctx), self.0.role_id).await?.map(RoleNode)) };
-        answer(found.await)
-    }
-
-    /// Whether it holds in the whole tenant.
-    async fn is_tenant_wide(&self) -> bool {
-        self.0.workspace_id.is_none()
-    }
-
-    /// The workspace it was given on, where it holds with all descendants; null if it holds in the whole tenant.
-    #[graphql(directive = requires_scopes::apply(WorkspacesRead))]
-    async fn workspace(&self, ctx: &Context<'_>) -> Option<Result<WorkspaceNode>> {
-        let workspace = self.0.workspace_id?;
-        answer(workspaces::service::find(&gql::scope(ctx), workspace).await.map(|found| found.map(WorkspaceNode)))
-    }
-
-    /// When it ends; null means never.
-    async fn expires_at(&self) -> Option<DateTime> {
-        self.0.expires_at.map(DateTime)
-    }
-
-    /// When it was given.
-    async fn created_at(&self) -> DateTime {
-        DateTime(self.0.created_at)
-    }
-}
-
-/// What this member holds now. Members whose grants are asked for together are answered by one statement.
-///
-/// # Errors
-/// [`Error::Db`] if the database cannot be asked.
-pub async fn grants_of(scope: &ReadScope, member: MemberId) -> Result<Vec<RoleGrantNode>, Error> {
-    let grants = scope.load::<GrantsOfMember>(member).await?.unwrap_or_default();
-    Ok(grants.into_iter().map(RoleGrantNode).collect())
-}
-
-/// Loads what is selected of the grants of these members: each level in one flight.
-pub async fn look_ahead_grants(scope: &ReadScope, members: Vec<MemberId>, selected: &Ahead<'_>) {
-    if !selected.exists() {
+/// Loads these roles with what is selected of them: each level in one flight.
+pub(super) async fn look_ahead(scope: &ReadScope, ids: Vec<crate::ids::RoleId>, selected: &Ahead<'_>) {
+    if !selected.exists() || ids.is_empty() {
         return;
     }
-    scope.look_ahead::<GrantsOfMember>(members.clone()).await;
-    let (role, workspace) = (selected.field("role"), selected.field("workspace"));
-    let (mut roles, mut workspaces) = (Vec::new(), Vec::new());
-    for member in members {
-        if let Ok(Some(grants)) = scope.load::<GrantsOfMember>(member).await {
-            roles.extend(grants.iter().filter(|_| role.exists()).map(|grant| grant.role_id));
-            workspaces.extend(grants.iter().filter(|_| workspace.exists()).filter_map(|grant| grant.workspace_id));
-        }
-    }
-    let (roles, workspaces) = (gql::keys(roles.into_iter()), gql::keys(workspaces.into_iter()));
-    let policies = if selects_policy(&role) { roles.clone() } else { Vec::new() };
+    let policies = if selects_policy(selected) { ids.clone() } else { Vec::new() };
+    let whole = if selected.field("effectivePermissions").exists() { ids.clone() } else { Vec::new() };
     futures::join!(
-        scope.look_ahead::<RoleById>(roles),
+        scope.look_ahead::<RoleById>(ids),
         scope.look_ahead::<PolicyOfRole>(policies),
-        scope.look_ahead::<WorkspaceById>(workspaces)
+        scope.look_ahead::<WholePolicyOfRole>(whole)
     );
 }
 
@@ -214,9 +176,15 @@ pub(crate) async fn connection(
     };
     let scope = gql::scope(ctx);
     let page = service::list(gql::services(ctx), &scope, list).await?;
-    if selects_policy(&Ahead::items(ctx)) {
-        scope.look_ahead::<PolicyOfRole>(page.items.iter().map(|role| role.id).collect()).await;
+    let selected = Ahead::items(ctx);
+    let (ids, mut known) = (page.items.iter().map(|role| role.id).collect(), Vec::new());
+    for role in &page.items {
+        known.push((role.id, role.clone()));
     }
+    scope.prime::<RoleById>(known).await;
+    look_ahead(&scope, ids, &selected).await;
+    let parents = gql::keys(page.items.iter().filter_map(|role| role.inherits_role_id));
+    look_ahead(&scope, parents, &selected.field("inherits")).await;
     Ok(Some(RoleConnection(page.map(RoleNode, |node| &node.0))))
 }
 
@@ -252,7 +220,7 @@ pub struct RolesQuery;
 #[Object]
 impl RolesQuery {
     /// The role with this id, or null if there is none you may see.
-    #[graphql(directive = requires_scopes::apply(RolesRead), directive = tenant_scoped::apply())]
+    #[graphql(directive = requires_scopes::apply(any_of([RolesRead, RolesGrant])), directive = tenant_scoped::apply())]
     async fn role(&self, ctx: &Context<'_>, #[graphql(desc = "The role's id.")] id: ID) -> Option<Result<RoleNode>> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(RoleNode)) };
         answer(found.await)
@@ -260,7 +228,7 @@ impl RolesQuery {
 
     /// The tenant's roles, by name unless ordered otherwise.
     #[graphql(
-        directive = requires_scopes::apply(RolesRead),
+        directive = requires_scopes::apply(any_of([RolesRead, RolesGrant])),
         directive = tenant_scoped::apply(),
         directive = list_size::apply(PAGED)
     )]

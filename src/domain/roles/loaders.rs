@@ -1,25 +1,22 @@
 //! Batches of roles.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::{
-    store,
+    grants, store,
     types::{Grant, Role},
 };
 use crate::{
-    access::{On, Permission, PermissionSet, RolePolicy, RoleSays},
+    access::{On, Permission, escalation::Says},
     context::RequestContext,
     db::{DbError, TenantTx},
-    domain::{
-        members::service::own_member,
-        reading::Batch,
-        workspaces::{loaders::WorkspaceById, sight::Sight},
-    },
-    ids::{MemberId, RoleId, WorkspaceId},
+    domain::{members::service::own_member, reading::Batch},
+    ids::{MemberId, RoleGrantId, RoleId},
 };
 
-fn sees_roles(ctx: &RequestContext) -> bool {
-    ctx.can(Permission::RolesRead, On::Tenant)
+/// Who reads roles sees them, and who gives them somewhere: the administrator of a workspace has to name them.
+pub(super) fn sees_roles(ctx: &RequestContext) -> bool {
+    ctx.can(Permission::RolesRead, On::Tenant) || ctx.can(Permission::RolesGrant, On::Anywhere)
 }
 
 /// Roles by id.
@@ -42,30 +39,51 @@ pub struct PolicyOfRole;
 
 impl Batch for PolicyOfRole {
     type Key = RoleId;
-    type Value = RolePolicy;
+    type Value = Says;
+
+    async fn load(tx: &TenantTx, ctx: &RequestContext, keys: &[RoleId]) -> Result<HashMap<RoleId, Says>, DbError> {
+        match sees_roles(ctx) {
+            true => store::own_policies(tx, keys).await,
+            false => Ok(HashMap::new()),
+        }
+    }
+}
+
+/// What roles allow and deny with all that they inherit.
+pub struct WholePolicyOfRole;
+
+impl Batch for WholePolicyOfRole {
+    type Key = RoleId;
+    type Value = Says;
+
+    async fn load(tx: &TenantTx, ctx: &RequestContext, keys: &[RoleId]) -> Result<HashMap<RoleId, Says>, DbError> {
+        match sees_roles(ctx) {
+            true => store::policies(tx, keys.to_vec()).await,
+            false => Ok(HashMap::new()),
+        }
+    }
+}
+
+/// Grants by id.
+pub struct GrantById;
+
+impl Batch for GrantById {
+    type Key = RoleGrantId;
+    type Value = Grant;
 
     async fn load(
         tx: &TenantTx,
         ctx: &RequestContext,
-        keys: &[RoleId],
-    ) -> Result<HashMap<RoleId, RolePolicy>, DbError> {
-        let mut found: HashMap<RoleId, RoleSays> = HashMap::new();
-        if !sees_roles(ctx) {
-            return Ok(HashMap::new());
-        }
-        for (role, permission, effect) in store::permissions(tx, keys).await? {
-            // A permission that this release does not know is nothing that it could name.
-            let Ok(permission) = permission.parse::<Permission>() else { continue };
-            let nothing = RoleSays { role, allow: PermissionSet::EMPTY, deny: PermissionSet::EMPTY };
-            let says = found.entry(role).or_insert(nothing);
-            let set = if effect == "deny" { &mut says.deny } else { &mut says.allow };
-            set.insert(permission);
-        }
-        Ok(found.into_iter().map(|(role, says)| (role, RolePolicy::of([says]))).collect())
+        keys: &[RoleGrantId],
+    ) -> Result<HashMap<RoleGrantId, Grant>, DbError> {
+        let sight = grants::sight(ctx);
+        let found = store::grants::find_many(tx, keys).await?;
+        let seen = found.into_iter().filter(|grant| sight.shows(grant.workspace_id));
+        Ok(seen.map(|grant| (grant.id, grant)).collect())
     }
 }
 
-/// What members hold. Keys are members that the caller sees.
+/// What members hold themselves, the first twenty of each. Keys are members that the caller sees.
 pub struct GrantsOfMember;
 
 impl Batch for GrantsOfMember {
@@ -81,37 +99,15 @@ impl Batch for GrantsOfMember {
         if !ctx.can(Permission::MembersRead, On::Anywhere) {
             return Ok(found);
         }
-        let grants = store::grants(tx, keys, ctx.now()).await?;
-        let hidden = hidden_workspaces(tx, ctx, &grants).await?;
-        for grant in grants {
-            if grant.workspace_id.is_none_or(|workspace| !hidden.contains(&workspace)) {
-                let Some(member) = grant.member_id else { continue };
+        // A grant tells of its workspace. One's own tell nothing new.
+        let (own, reach) = (own_member(ctx), ctx.reach(Permission::WorkspacesRead));
+        for grant in store::grants::of_members(tx, keys, ctx.now()).await? {
+            let Some(member) = grant.member_id else { continue };
+            let seen = own == Some(member) || grant.workspace_id.is_none_or(|workspace| reach.contains(workspace));
+            if seen {
                 found.entry(member).or_default().push(grant);
             }
         }
         Ok(found)
     }
-}
-
-/// The workspaces of these grants that the caller does not see: a grant would tell of them. One's own tell nothing new.
-///
-/// One statement, and only if there are workspaces that are perhaps private.
-async fn hidden_workspaces(
-    tx: &TenantTx,
-    ctx: &RequestContext,
-    grants: &[Grant],
-) -> Result<HashSet<WorkspaceId>, DbError> {
-    let own = own_member(ctx);
-    let (sight, reach) = (Sight::of_request(ctx), ctx.reach(Permission::WorkspacesRead));
-    let others = grants.iter().filter(|grant| own.is_none() || own != grant.member_id);
-    let (perhaps, mut hidden): (HashSet<_>, HashSet<_>) = others
-        .filter_map(|grant| grant.workspace_id)
-        .filter(|workspace| !reach.contains(*workspace) || !sight.enters_private(*workspace))
-        .partition(|workspace| reach.contains(*workspace));
-    if !perhaps.is_empty() {
-        let perhaps: Vec<_> = perhaps.into_iter().collect();
-        let seen = WorkspaceById::load(tx, ctx, &perhaps).await?;
-        hidden.extend(perhaps.into_iter().filter(|workspace| !seen.contains_key(workspace)));
-    }
-    Ok(hidden)
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::{
-    loaders::RoleById,
+    loaders::{RoleById, sees_roles},
     store::{self, Place, Slice},
     types::{Role, RoleSort},
 };
 use crate::{
     access::{On, Permission},
-    domain::{Error, Services, reading::ReadScope},
+    context::Denied,
+    domain::{Error, Services, mutation::Work, reading::ReadScope},
     graphql::connection::{Direction, MAX_COUNTED, Page, PageRequest},
     ids::{Id, RoleId},
 };
@@ -20,6 +21,11 @@ use crate::{
 /// [`Error::Db`] if the database cannot be asked.
 pub async fn find(scope: &ReadScope, id: RoleId) -> Result<Option<Role>, Error> {
     scope.load::<RoleById>(id).await
+}
+
+/// Whether a mutation sees the tenant's roles, by the rights it has read itself.
+pub(super) fn sees_roles_of_work(work: &Work<'_>) -> bool {
+    work.can(Permission::RolesRead, On::Tenant) || work.can(Permission::RolesGrant, On::Anywhere)
 }
 
 /// How a list of roles is asked for.
@@ -38,10 +44,12 @@ pub struct RoleList {
 /// A page of the tenant's roles. One statement, one more if `totalCount` is selected.
 ///
 /// # Errors
-/// `INVALID_CURSOR`; [`Error::Denied`] without `roles:read`; [`Error::Db`].
+/// `INVALID_CURSOR`; [`Error::Denied`] without `roles:read`, and `roles:grant` nowhere; [`Error::Db`].
 pub async fn list(services: &Services, scope: &Arc<ReadScope>, list: RoleList) -> Result<Page<Role>, Error> {
     let ctx = scope.ctx();
-    ctx.require(Permission::RolesRead, On::Tenant)?;
+    if !sees_roles(ctx) {
+        return Err(Denied { permission: Permission::RolesRead }.into());
+    }
     let cursors = services.cursors.list(Some(ctx.tenant()?.id), list.field, &(), list.sort.key(list.descending));
     let after = match &list.page.cursor {
         None => None,

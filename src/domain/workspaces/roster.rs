@@ -18,10 +18,11 @@ use crate::{
     db::DbError,
     domain::{
         Error, Problem, Services,
-        audit::{Action, Event, Target},
+        audit::{AccessChange, Action, Event, SubjectKind, Target},
         members::service::{active_among, find_in_work},
         mutation::{self, Work, Written},
         reading::ReadScope,
+        roles,
         tasks::service::nothing_returned,
     },
     graphql::codes::UserErrorCode,
@@ -61,6 +62,7 @@ pub async fn add(
         let place = work.tx.attempt(store::insert_place(work.tx, workspace, member, work.now())).await;
         let place = place.map_err(refused)?.ok_or_else(nothing_returned)?;
         about(work, workspace, member, "workspace_member.added");
+        work.access_changed(belongs(workspace, member));
         Ok(place)
     })
     .await
@@ -82,18 +84,27 @@ pub async fn take_out(
         for_writing(work, workspace, "input.workspaceId", None, Permission::WorkspaceMembersWrite).await?;
         check_seen(work, member).await?;
         let places = store::delete_place(work.tx, workspace, member).await?;
+        let held = roles::grants::of_member(work, member, Some(workspace)).await?;
         let grants = store::delete_grants(work.tx, workspace, member).await?;
         if grants > 0 {
             work.require(Permission::RolesGrant, on)?;
+            roles::grants::refuse_taking(work, &held, "input.memberId").await?;
+            roles::grants::note_taken(work, member, &held, None);
         }
         if places + grants == 0 {
             return Err(Problem::not_found("input.memberId", "member of the workspace").into());
         }
         work.detail("roleGrants", grants);
         about(work, workspace, member, "workspace_member.removed");
+        work.access_changed(belongs(workspace, member));
         Ok(TakenOut(member))
     })
     .await
+}
+
+/// Who belongs to a workspace is seen by those who see its members, whatever roles are held.
+fn belongs(workspace: WorkspaceId, member: MemberId) -> AccessChange {
+    AccessChange { workspace: Some(workspace), ..AccessChange::of(SubjectKind::Member, member) }
 }
 
 async fn check_seen(work: &Work<'_>, member: MemberId) -> Result<(), Error> {

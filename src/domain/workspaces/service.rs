@@ -21,6 +21,7 @@ use crate::{
         audit::{Action, Event, Target},
         mutation::{self, Work, Written},
         reading::{ReadScope, Under},
+        roles,
         tasks::service::{nothing_returned, reject},
     },
     graphql::{
@@ -217,6 +218,10 @@ pub async fn update(
             if let Some(parent) = parent {
                 open_for_writing(work, parent, "input.parentId").await?;
             }
+            roles::grants::refuse_move(work, id, parent).await?;
+        }
+        if changes.visibility == Some(Visibility::Tenant) && workspace.visibility == Visibility::Private {
+            roles::grants::refuse_opening(work, id).await?;
         }
         changes.name = changes.name.map(|name| name.trim().to_owned());
         work.detail("changed", changes.names());

@@ -10,6 +10,11 @@ pub const ID_NAMES: &[(&str, &str)] = &[
     ("parentId", "wsp"),
     ("projectId", "prj"),
     ("roleId", "rol"),
+    ("inheritsRoleId", "rol"),
+    ("replacementRoleId", "rol"),
+    ("groupId", "grp"),
+    ("memberIds", "mbr"),
+    ("serviceAccountId", "sva"),
     ("workspaceId", "wsp"),
     // Audit entries point to anything; a task stands for all.
     ("actorId", "mbr"),
@@ -45,6 +50,8 @@ pub const NOT_FOR_TENANTS: &[(&str, &str)] = &[];
 /// What must have been done before a mutation can be done: `(mutation, mutation on the same id before it)`.
 pub const BEFORE: &[(&str, &str)] = &[
     ("workspaceRestore", "workspaceArchive"),
+    ("groupMembersRemove", "groupMembersAdd"),
+    ("serviceAccountEnable", "serviceAccountDisable"),
     ("memberReactivate", "memberSuspend"),
     ("workspaceMemberRemove", "workspaceMemberAdd"),
 ];

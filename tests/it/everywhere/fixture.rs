@@ -19,11 +19,21 @@ pub async fn one_of_each(tenant: &TestTenant) -> Ids {
     let task = owner.mutate("taskCreate", "task { id }", task).await.at("/task/id");
     let key = json!({ "name": "Demo key", "scopes": ["tasks:read"] });
     let key = owner.mutate("apiKeyCreate", "apiKey { id }", key).await.at("/apiKey/id");
+    let role = json!({ "name": "Demo role", "permissions": ["tasks:read"] });
+    let role = owner.mutate("roleCreate", "role { id }", role).await.at("/role/id");
+    let group = owner.mutate("groupCreate", "group { id }", json!({ "name": "Demo group" })).await.at("/group/id");
+    let account = json!({ "name": "Demo account" });
+    let account = owner.mutate("serviceAccountCreate", "serviceAccount { id }", account).await.at("/serviceAccount/id");
+    let list = "{ roles(first: 100) { nodes { id key } } auditLogs(first: 1) { nodes { id } } }";
     let offer = json!({ "toMemberId": member, "confirm": tenant.slug });
     let offer = owner.mutate("ownershipTransferRequest", "ownershipTransfer { id }", offer).await;
-    let list = "{ roles(first: 1) { nodes { id } } auditLogs(first: 1) { nodes { id } } }";
     let lists = owner.query(list, json!({})).await;
     let id_at = |pointer: &str| lists.data().pointer(pointer).and_then(|id| id.as_str()).expect("an id").to_owned();
+    let viewer = lists.data()["roles"]["nodes"]
+        .as_array()
+        .and_then(|nodes| nodes.iter().find(|node| node["key"] == "workspace_viewer").map(|node| node["id"].clone()));
+    let grant = json!({ "principal": { "groupId": group }, "roleId": viewer });
+    let grant = owner.mutate("roleGrantCreate", "roleGrant { id }", grant).await.at("/roleGrant/id");
     [
         ("wsp", workspace),
         ("prj", project),
@@ -33,7 +43,10 @@ pub async fn one_of_each(tenant: &TestTenant) -> Ids {
         ("otr", offer.at("/ownershipTransfer/id")),
         ("usr", owner.user.to_string()),
         ("tnt", tenant.id.to_string()),
-        ("rol", id_at("/roles/nodes/0/id")),
+        ("rol", role),
+        ("rgr", grant),
+        ("grp", group),
+        ("sva", account),
         ("aud", id_at("/auditLogs/nodes/0/id")),
     ]
     .into_iter()
@@ -54,6 +67,9 @@ pub fn unknown() -> Ids {
         ("usr", ids::UserId::from_uuid(uuid()).to_string()),
         ("tnt", ids::TenantId::from_uuid(uuid()).to_string()),
         ("rol", ids::RoleId::from_uuid(uuid()).to_string()),
+        ("rgr", ids::RoleGrantId::from_uuid(uuid()).to_string()),
+        ("grp", ids::GroupId::from_uuid(uuid()).to_string()),
+        ("sva", ids::ServiceAccountId::from_uuid(uuid()).to_string()),
         ("aud", ids::AuditLogId::from_uuid(uuid()).to_string()),
     ]
     .into_iter()

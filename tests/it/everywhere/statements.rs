@@ -9,6 +9,7 @@ use crate::support::app::{TestApp, TestTenant, TestUser};
 async fn filled(app: &TestApp, rows: usize) -> TestTenant {
     let tenant = app.tenant().await;
     let owner = &tenant.owner;
+    let base = owner.mutate("roleCreate", "role { id }", json!({ "name": "Base" })).await.at("/role/id");
     for number in 0..rows {
         let member = tenant.member("member").await;
         let name = json!({ "name": format!("Demo {number}") });
@@ -19,8 +20,21 @@ async fn filled(app: &TestApp, rows: usize) -> TestTenant {
             .map(|task| json!({ "title": format!("Demo {number}.{task}"), "assigneeId": member.member }))
             .collect();
         owner.mutate("tasksImport", "count", json!({ "projectId": project, "rows": tasks })).await;
-        let key = json!({ "name": format!("Demo {number}"), "scopes": ["tasks:read"] });
+        let name = format!("Demo {number}");
+        let account = owner.mutate("serviceAccountCreate", "serviceAccount { id }", json!({ "name": name })).await;
+        let account = account.at("/serviceAccount/id");
+        let owned = [None, Some(&account)][number % 2];
+        let key = json!({ "name": name, "scopes": ["tasks:read"], "serviceAccountId": owned });
         owner.mutate("apiKeyCreate", "apiKey { id }", key).await;
+        let role = json!({ "name": name, "permissions": ["tasks:read"], "inheritsRoleId": base });
+        let role = owner.mutate("roleCreate", "role { id }", role).await.at("/role/id");
+        let group = owner.mutate("groupCreate", "group { id }", json!({ "name": name })).await.at("/group/id");
+        for principal in [json!({ "groupId": group }), json!({ "serviceAccountId": account })] {
+            let grant = json!({ "principal": principal, "roleId": role, "workspaceId": workspace });
+            owner.mutate("roleGrantCreate", "roleGrant { id }", grant).await;
+        }
+        let joined = json!({ "groupId": group, "memberIds": [member.member, owner.member] });
+        owner.mutate("groupMembersAdd", "group { id }", joined).await;
     }
     tenant
 }

@@ -128,7 +128,11 @@ impl Walk {
                 other => match self.kind(other) {
                     Some(TypeKind::Enum(of)) => json!(of.values[0].node.value.node.to_string()),
                     Some(TypeKind::InputObject(of)) => {
-                        let required = (of.fields.iter()).filter(|field| !field.node.ty.node.nullable);
+                        // Of alternatives, the first.
+                        let first = if self.is_one_of(other) { 1 } else { 0 };
+                        let required = (of.fields.iter().enumerate())
+                            .filter(|(index, field)| *index < first || !field.node.ty.node.nullable)
+                            .map(|(_, field)| field);
                         required
                             .map(|inner| (inner.node.name.node.to_string(), self.value(field, &inner.node, ids)))
                             .collect::<Map<_, _>>()
@@ -138,6 +142,13 @@ impl Walk {
                 },
             },
         }
+    }
+
+    /// Whether exactly one field of this input type is given.
+    fn is_one_of(&self, name: &str) -> bool {
+        self.types
+            .get(name)
+            .is_some_and(|definition| definition.directives.iter().any(|directive| directive.node.name.node == "oneOf"))
     }
 
     /// Every place in the arguments of a field that takes an id: a path such as `input.projectId`, and the prefix.
@@ -192,6 +203,7 @@ impl Walk {
             };
             map.insert(path[0].clone(), empty);
         }
+        self.clear_alternatives(argument, path, &mut variables[&path[0]]);
         put(&mut variables, path, json!(id));
         let mut declared = Vec::new();
         let mut passed = Vec::new();
@@ -209,6 +221,24 @@ impl Walk {
             passed.join(", ")
         );
         (document, variables)
+    }
+
+    /// Takes away the alternatives to what `path` is about to fill.
+    fn clear_alternatives(&self, argument: &InputValueDefinition, path: &[String], value: &mut Value) {
+        let (mut type_name, mut value) = (base(&argument.ty.node).to_owned(), value);
+        for name in &path[1..] {
+            if self.is_one_of(&type_name) {
+                *value = json!({});
+                return;
+            }
+            let Some(TypeKind::InputObject(of)) = self.kind(&type_name) else { return };
+            let Some(field) = of.fields.iter().find(|field| field.node.name.node == name.as_str()) else { return };
+            type_name = base(&field.node.ty.node).to_owned();
+            if value.get(name).is_none() {
+                return;
+            }
+            value = &mut value[name.as_str()];
+        }
     }
 
     /// Everything of a type that can be selected without arguments, lists with their size, `depth` objects deep.
@@ -320,9 +350,12 @@ fn id_prefix<'a>(field: &str, name: &str) -> &'a str {
     known(ID_OF_FIELD, field).unwrap_or_else(|| {
         let kinds = [
             ("apiKey", "key"),
+            ("group", "grp"),
             ("member", "mbr"),
             ("project", "prj"),
+            ("roleGrant", "rgr"),
             ("role", "rol"),
+            ("serviceAccount", "sva"),
             ("task", "tsk"),
             ("workspace", "wsp"),
         ];

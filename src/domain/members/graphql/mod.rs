@@ -18,7 +18,7 @@ use crate::{
         Error,
         gql::{self, Ahead, answer},
         reading::ReadScope,
-        roles::graphql::{RoleGrantNode, grants_of, look_ahead_grants},
+        roles::graphql::grants::{RoleGrantNode, grants_of, look_ahead_grants},
         tasks::{
             self,
             graphql::{TaskConnection, TaskFilter, TaskOrder, task_connection, task_list},
@@ -104,7 +104,8 @@ impl MemberNode {
         self.0.version
     }
 
-    /// The roles the member holds now: tenant-wide ones, and those on workspaces you see.
+    /// The roles the member holds now, without those of groups: tenant-wide ones, and those on workspaces you see. The
+    /// first 20; `roleGrants` pages through all.
     #[graphql(directive = list_size::apply(20))]
     async fn role_grants(&self, ctx: &Context<'_>) -> Result<Vec<RoleGrantNode>> {
         Ok(grants_of(&gql::scope(ctx), self.0.id).await?)
