@@ -270,7 +270,10 @@ async fn the_doors_are_these() {
     both: resolve_host
     both: resolve_slug
     both: resolve_tenant_id
+    both: search_terms_for (as the caller)
+    both: search_words (as the caller)
     app: session_create
+    app: session_reauthenticate
     both: session_revoke
     app: session_state
     app: signing_key_add

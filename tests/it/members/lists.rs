@@ -275,3 +275,29 @@ async fn members_and_audit_entries_are_seen_where_the_workspace_is() {
         assert_eq!(of_hidden, of_unknown, "{document}");
     }
 }
+
+#[tokio::test]
+async fn members_are_found_by_a_role_that_a_group_gives_them() {
+    let tenant = TestApp::start().await.tenant().await;
+    let (by_group, by_grant) = (tenant.member("member").await, tenant.member("auditor").await);
+    let _none = tenant.member("member").await;
+    let uuid = |user: &TestUser| tenantry::ids::Id::uuid(user.member.expect("a member"));
+    let sql = format!(
+        "WITH made AS (INSERT INTO groups (tenant_id, id, name) VALUES ('{tenant}', gen_random_uuid(), 'Watch') RETURNING id), \
+              put AS (INSERT INTO group_members (tenant_id, group_id, member_id) SELECT '{tenant}', id, '{member}' FROM made) \
+         INSERT INTO role_grants (tenant_id, id, group_id, role_id) SELECT '{tenant}', gen_random_uuid(), made.id, r.id \
+         FROM made, roles r WHERE r.tenant_id = '{tenant}' AND r.key = 'auditor'",
+        tenant = tenantry::ids::Id::uuid(tenant.id),
+        member = uuid(&by_group),
+    );
+    tenant.app.database.run("tenantry", &sql).await;
+    let role = "{ roles(first: 100) { nodes { id key } } }";
+    let roles = tenant.owner.query(role, json!({})).await.data()["roles"]["nodes"].as_array().expect("nodes").clone();
+    let auditor = roles.iter().find(|role| role["key"] == "auditor").expect("built in")["id"].clone();
+    let query = "query($role: ID!) { members(filter: { roleId: $role }) { totalCount nodes { id } } }";
+    let found = tenant.owner.query(query, json!({ "role": auditor })).await.data()["members"].clone();
+    let ids: BTreeSet<_> =
+        found["nodes"].as_array().expect("nodes").iter().map(|node| node["id"].to_string()).collect();
+    assert_eq!(found["totalCount"], 2);
+    assert_eq!(ids, [&by_group, &by_grant].map(|user| json!(user.member).to_string()).into_iter().collect());
+}

@@ -87,7 +87,6 @@ impl RosterQuery {
         directive = tenant_scoped::apply(),
         directive = list_size::apply(PAGED)
     )]
-    #[expect(clippy::too_many_arguments, reason = "the arguments of a connection")]
     async fn workspace_members(
         &self,
         ctx: &Context<'_>,
