@@ -13,6 +13,7 @@
 //!
 //! Writes do not come here: they ask the database again, in their own transaction.
 
+mod flight;
 mod memory;
 mod shared;
 
@@ -26,6 +27,7 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{clock::Clock, ids::TenantId, telemetry::metrics};
+pub use flight::Flights;
 use memory::Memory;
 use shared::Shared;
 pub use shared::SharedCache;
@@ -96,6 +98,7 @@ pub struct Cache<K: CacheKey, V: CacheValue> {
     name: &'static str,
     memory: Memory<K, V>,
     shared: Option<Shared>,
+    flights: Flights<K>,
     ttl: Duration,
     clock: Clock,
 }
@@ -110,7 +113,7 @@ impl<K: CacheKey, V: CacheValue> Cache<K, V> {
     /// A cache of this name, in metrics and in Redis, that keeps up to 100,000 values in memory for `ttl`.
     pub fn new(name: &'static str, ttl: Duration, clock: Clock, shared: Option<&SharedCache>) -> Self {
         let shared = shared.map(|shared| shared.level(name, ttl, clock.clone()));
-        Self { name, memory: Memory::new(name, ttl), shared, ttl, clock }
+        Self { name, memory: Memory::new(name, ttl), shared, flights: Flights::new(), ttl, clock }
     }
 
     /// The value under this key, from the first level that knows it, else from the database by `load`, which says whose
@@ -124,15 +127,19 @@ impl<K: CacheKey, V: CacheValue> Cache<K, V> {
         good: impl Fn(&V) -> bool + Send + Sync,
         load: impl AsyncFnOnce() -> Result<Option<(TenantId, V)>, E>,
     ) -> Result<Option<Arc<V>>, E> {
+        if let Found::Hit(held) = self.memory.get(&key).await
+            && good(&held.value)
+        {
+            metrics::cache(self.name, "memory", true);
+            return Ok(Some(held.value));
+        }
+        metrics::cache(self.name, "memory", false);
+        let _turn = self.flights.turn(&key).await;
         let seen = match self.memory.get(&key).await {
-            Found::Hit(held) if good(&held.value) => {
-                metrics::cache(self.name, "memory", true);
-                return Ok(Some(held.value));
-            }
+            Found::Hit(held) if good(&held.value) => return Ok(Some(held.value)),
             Found::Hit(_) => self.memory.seen(),
             Found::Miss(seen) => seen,
         };
-        metrics::cache(self.name, "memory", false);
         let mut shared_seen = Seen(None);
         if let Some(shared) = &self.shared {
             match Level::<K, V>::get(shared, &key).await {

@@ -64,3 +64,24 @@ async fn what_is_not_good_any_more_is_read_again_and_nothing_is_kept_without_a_l
     assert_eq!(read(&none, 1, 1).await, 1);
     assert_eq!(read(&none, 1, 2).await, 2);
 }
+
+#[tokio::test]
+async fn many_who_ask_at_once_ask_the_database_once() {
+    let cache = Arc::new(cache(Duration::from_secs(60)));
+    let asked = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let (cache, asked) = (Arc::clone(&cache), Arc::clone(&asked));
+            tokio::spawn(async move {
+                let load = async || {
+                    tokio::task::yield_now().await;
+                    Ok::<_, ()>(Some((tenant(1), asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst))))
+                };
+                cache.find(1, |_| true, load).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.expect("no panic"), Ok(Some(Arc::new(0))));
+    }
+}

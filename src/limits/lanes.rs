@@ -19,6 +19,10 @@ use crate::ids::TenantId;
 /// A lane nobody has used for so long is forgotten. Longer than any request lasts.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 
+/// How many times as wide the lane of requests without a tenant is. They belong to everybody, hold connections for moments,
+/// and a refused sign-in waits in it on purpose: in a narrow one, a few guessers would keep all others out.
+const WITHOUT_TENANT: usize = 16;
+
 /// The lanes of a server, one for each tenant, and one for all requests without a tenant.
 #[derive(Clone)]
 pub struct Lanes {
@@ -65,7 +69,11 @@ impl Lanes {
     /// # Errors
     /// [`Full`], at once where the queue is full, else after the wait.
     pub async fn enter(&self, tenant: Option<TenantId>, by_plan: Option<u32>) -> Result<Turn, Full> {
-        let width = by_plan.map_or(self.width, |width| width as usize).clamp(1, Semaphore::MAX_PERMITS);
+        let width = match tenant {
+            Some(_) => by_plan.map_or(self.width, |width| width as usize),
+            None => self.width.saturating_mul(WITHOUT_TENANT),
+        };
+        let width = width.clamp(1, Semaphore::MAX_PERMITS);
         // A plan that changes opens a new lane; who is in the old one stays there until the answer.
         let lane = self.lanes.get_with((tenant, width), || {
             Arc::new(Lane { places: Arc::new(Semaphore::new(width)), waiting: AtomicUsize::new(0) })

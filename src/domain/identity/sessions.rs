@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::store::{self, SessionState};
 use crate::{
+    cache::Flights,
     db::{Db, DbError, Stats},
     ids::{SessionId, UserId},
 };
@@ -74,6 +75,7 @@ pub enum SessionEnd {
 /// States of sessions, for a few seconds: a session that was ended elsewhere ends here when its entry does.
 pub struct SessionCache {
     entries: Cache<SessionId, Arc<SessionState>>,
+    flights: Flights<SessionId>,
     /// Grows with every end of a session seen; a look-up that began before one must not be stored after it.
     changes: AtomicU64,
 }
@@ -87,7 +89,8 @@ impl std::fmt::Debug for SessionCache {
 impl SessionCache {
     /// Keeps up to 100,000 states for `ttl`.
     pub fn new(ttl: StdDuration) -> Self {
-        Self { entries: Cache::builder().max_capacity(100_000).time_to_live(ttl).build(), changes: AtomicU64::new(0) }
+        let entries = Cache::builder().max_capacity(100_000).time_to_live(ttl).build();
+        Self { entries, flights: Flights::new(), changes: AtomicU64::new(0) }
     }
 
     /// Whether this session of this person stands. One SQL statement when the cache does not know.
@@ -124,6 +127,10 @@ impl SessionCache {
         session: SessionId,
         stats: &Arc<Stats>,
     ) -> Result<Option<Arc<SessionState>>, DbError> {
+        let _turn = self.flights.turn(&session).await;
+        if let Some(known) = self.entries.get(&session).await {
+            return Ok(Some(known));
+        }
         let before = self.changes.load(Ordering::SeqCst);
         let tx = db.person(None, stats).await?;
         let found = store::session_state(&tx, session).await?.map(Arc::new);
