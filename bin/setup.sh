@@ -83,6 +83,15 @@ need_postgres() {
         "  sudo apt-get install -y postgresql-17"
 }
 
+# The client graphql-ws, which tests of the sockets run with Node.js.
+need_socket_client() {
+    command -v node >/dev/null && command -v npm >/dev/null || need_packages nodejs npm
+    local folder=tests/it/sockets/client
+    [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ] && return
+    say "installing the socket client of the tests"
+    (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error >/dev/null)
+}
+
 # The program of a Redis server, 6.2 or newer; each test that needs one starts its own from it.
 need_redis() {
     command -v redis-server >/dev/null && return

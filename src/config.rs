@@ -54,6 +54,9 @@ pub struct Settings {
     /// The connections to the database.
     #[command(flatten)]
     pub pool: PoolSettings,
+    /// Subscriptions.
+    #[command(flatten)]
+    pub sockets: SocketSettings,
     /// The bounds of one GraphQL document.
     #[command(flatten)]
     pub limits: LimitSettings,
@@ -121,6 +124,31 @@ pub struct PoolSettings {
     /// How long a request waits for a free connection, in milliseconds, before it is told to come back later.
     #[arg(long, value_name = "MS", default_value = "2000", value_parser = within::<u64>(10, 60_000))]
     pub pool_wait_ms: u64,
+    /// Where the server listens for the database's notifications: PostgreSQL itself, never a pooler in transaction mode;
+    /// by default the URL of the runtime login.
+    #[arg(long, value_name = "URL", value_parser = postgres_url, hide_default_value = true, hide_env_values = true)]
+    pub listen_url: Option<SecretString>,
+}
+
+/// Subscriptions over WebSockets.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Subscriptions")]
+pub struct SocketSettings {
+    /// How many sockets one person or API key may have open in one server.
+    #[arg(long, value_name = "COUNT", default_value = "5", value_parser = within::<usize>(1, 10_000))]
+    pub sockets_per_principal: usize,
+    /// How many subscriptions one socket may carry.
+    #[arg(long, value_name = "COUNT", default_value = "20", value_parser = within::<usize>(1, 1_000))]
+    pub socket_subscriptions: usize,
+    /// How many messages may wait for a client that does not read.
+    #[arg(long, value_name = "COUNT", default_value = "256", value_parser = within::<usize>(1, 100_000))]
+    pub socket_queue: usize,
+    /// How long a client may take to read what waits for it, in milliseconds, before the socket is closed.
+    #[arg(long, value_name = "MS", default_value = "10000", value_parser = within::<u64>(10, 600_000))]
+    pub socket_patience_ms: u64,
+    /// How often a silent client is asked for a sign of life, in milliseconds; two without an answer end the socket.
+    #[arg(long, value_name = "MS", default_value = "15000", value_parser = within::<u64>(100, 600_000))]
+    pub socket_ping_ms: u64,
 }
 
 /// The bounds of one GraphQL document; each is answered with its own error code.
@@ -228,7 +256,7 @@ pub struct AuthSettings {
     #[arg(long, value_name = "WORD", default_value = "live", value_parser = key_environment)]
     pub api_key_environment: String,
     /// How long rights may be taken from the cache, in milliseconds, should a notice of their change be lost.
-    #[arg(long, value_name = "MS", default_value = "5000", value_parser = within::<u64>(0, 5_000))]
+    #[arg(long, value_name = "MS", default_value = "4000", value_parser = within::<u64>(0, 4_000))]
     pub rights_cache_ttl_ms: u64,
     /// The three secrets of `serve`.
     #[command(flatten)]

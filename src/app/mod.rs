@@ -7,9 +7,11 @@ pub mod demo;
 mod documents;
 mod downloads;
 mod metering;
+mod notices;
 pub mod pipeline;
 pub mod schema;
 pub mod server;
+pub mod sockets;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +23,7 @@ use crate::{
     config::{Introspection, Keys, Settings},
     context::{MembershipCache, TenantCache},
     db::{BadUrl, Db, DbError, LoginError, PoolOptions, migrate},
-    domain::{Services, audit::RefusalQueue, identity},
+    domain::{Services, audit::RefusalQueue, identity, live::Live},
     graphql::{
         cursor::CursorKey,
         policy::{Limits, PolicyTable, PolicyTableError},
@@ -120,6 +122,7 @@ impl App {
         .map_err(AppError::Keys)?;
         let services = Services {
             refusals: RefusalQueue::start(db.clone()),
+            live: Live::new(&db, &clock),
             db,
             clock: clock.clone(),
             memberships: MembershipCache::new(cache_ttl, clock.clone(), shared.as_ref()),

@@ -42,7 +42,7 @@ use crate::{
         error::code_of,
         policy::{self, Caller, Plan, document},
     },
-    http::endpoint::{GraphqlService, IncomingRequest, Outcome, OutgoingResponse, Refusal, Transport},
+    http::endpoint::{GraphqlBody, GraphqlService, IncomingRequest, Outcome, OutgoingResponse, Refusal, Transport},
     limits::{Standing, lanes::Turn},
 };
 
@@ -111,7 +111,7 @@ impl App {
         stats: &Arc<Stats>,
         known: &mut Known,
     ) -> Result<OutgoingResponse, Box<Refusal>> {
-        let IncomingRequest { transport, body } = request;
+        let IncomingRequest { transport, mut body } = request;
         let from = transport.client_addr;
         let (principal, key_tenant) = self.authenticate(&transport, stats).await?;
         known.payer = self.metering.alone(&principal, from);
@@ -121,15 +121,8 @@ impl App {
             tracing::Span::current().record("tenant.id", tracing::field::display(tenant.id));
         }
 
-        let Some(text) = &body.query else {
-            let message = "Send the document in `query`; documents by hash alone are not supported.";
-            return Err(Box::new(Refusal::new(ErrorCode::PersistedQueryNotFound, message)));
-        };
-        let parsed = self.documents.parse(text, &self.limits).map_err(refused)?;
-        let mut variables = body.variables;
-        if let Ok((_, chosen)) = document::operation(&parsed, body.operation_name.as_deref()) {
-            document::complete_variables(&chosen.node, &mut variables);
-        }
+        let parsed = self.parse(&mut body)?;
+        let (text, variables) = (body.query.as_deref().unwrap_or_default(), body.variables);
         let mut ctx = RequestContext {
             principal,
             tenant,
@@ -148,6 +141,10 @@ impl App {
         ctx.operation_name.clone_from(&known.operation);
         if plan.operation_type == OperationType::Mutation && transport.method_is_get {
             return Err(Box::new(Refusal::mutation_over_get()));
+        }
+        if plan.operation_type == OperationType::Subscription {
+            let message = "Subscriptions run on a socket, at /graphql/ws, by the protocol graphql-transport-ws.";
+            return Err(Box::new(Refusal::new(ErrorCode::BadRequest, message)));
         }
         if let Some(key) = transport.idempotency_key {
             ctx.idempotency = Some(idempotency(key, &ctx, &plan, text, &variables)?);
@@ -196,6 +193,35 @@ impl App {
         Ok(answer)
     }
 
+    /// Who asks, in which tenant, and what they are there, without a turn in the tenant's lane: for a socket, which is
+    /// admitted again and again.
+    pub(super) async fn admit(
+        &self,
+        transport: &Transport,
+        stats: &Arc<Stats>,
+    ) -> Result<(Principal, Option<Tenant>, Option<Arc<Membership>>), Box<Refusal>> {
+        let (principal, key_tenant) = self.authenticate(transport, stats).await?;
+        let Some(tenant) = self.named_tenant(transport, key_tenant, stats).await? else {
+            return Ok((principal, None, None));
+        };
+        let membership = self.membership(&tenant, transport, &principal, stats).await?;
+        in_use(&tenant)?;
+        Ok((principal, Some(tenant), membership))
+    }
+
+    /// The parsed document of a request, whose variables are completed by their defaults.
+    pub(super) fn parse(&self, body: &mut GraphqlBody) -> Result<Arc<ExecutableDocument>, Box<Refusal>> {
+        let Some(text) = &body.query else {
+            let message = "Send the document in `query`; documents by hash alone are not supported.";
+            return Err(Box::new(Refusal::new(ErrorCode::PersistedQueryNotFound, message)));
+        };
+        let parsed = self.documents.parse(text, &self.limits).map_err(refused)?;
+        if let Ok((_, chosen)) = document::operation(&parsed, body.operation_name.as_deref()) {
+            document::complete_variables(&chosen.node, &mut body.variables);
+        }
+        Ok(parsed)
+    }
+
     pub(super) async fn authenticate(
         &self,
         transport: &Transport,
@@ -225,12 +251,37 @@ impl App {
         stats: &Arc<Stats>,
         known: &mut Known,
     ) -> Result<Place, Box<Refusal>> {
+        let Some(tenant) = self.named_tenant(transport, key_tenant, stats).await? else {
+            known.turn = Some(self.metering.turn(None).await?);
+            return Ok((None, None));
+        };
+        // Who sends no credential is in nobody's lane: strangers must not fill a tenant's.
+        let lane = principal.is_authenticated().then_some(&tenant);
+        known.turn = Some(self.metering.turn(lane).await?);
+        let membership = self.membership(&tenant, transport, principal, stats).await?;
+        if let Some(membership) = &membership {
+            known.payer = self.metering.member(&tenant, principal, membership, transport.client_addr);
+            // Whoever belongs to the tenant is told which one was meant; an old slug thus shows the new one.
+            known.tenant = Some(tenant.clone());
+        }
+        in_use(&tenant)?;
+        Ok((Some(tenant), membership))
+    }
+
+    /// The tenant that all sources name.
+    async fn named_tenant(
+        &self,
+        transport: &Transport,
+        key_tenant: Option<Tenant>,
+        stats: &Arc<Stats>,
+    ) -> Result<Option<Tenant>, Box<Refusal>> {
         let now = self.services.clock.now();
         let names = [
             (Source::Host, transport.host.as_deref().and_then(|host| self.tenant_of_host(host))),
             (Source::Path, transport.path_tenant.as_deref().map(named)),
             (Source::Query, transport.query_tenant.as_deref().map(named)),
             (Source::Header, transport.header_tenant.as_deref().map(named)),
+            (Source::Init, transport.init_tenant.as_deref().map(named)),
         ];
         let mut found: Vec<(Source, Tenant)> = Vec::with_capacity(names.len() + 1);
         for (source, name) in names {
@@ -248,29 +299,7 @@ impl App {
             let message = message[..1].to_uppercase() + &message[1..];
             Box::new(Refusal::new(ErrorCode::TenantMismatch, message))
         })?;
-        let Some(tenant) = agreed.and_then(|id| found.into_iter().map(|(_, tenant)| tenant).find(|t| t.id == id))
-        else {
-            known.turn = Some(self.metering.turn(None).await?);
-            return Ok((None, None));
-        };
-        // Who sends no credential is in nobody's lane: strangers must not fill a tenant's.
-        let lane = principal.is_authenticated().then_some(&tenant);
-        known.turn = Some(self.metering.turn(lane).await?);
-        let membership = self.membership(&tenant, transport, principal, stats).await?;
-        if let Some(membership) = &membership {
-            known.payer = self.metering.member(&tenant, principal, membership, transport.client_addr);
-            // Whoever belongs to the tenant is told which one was meant; an old slug thus shows the new one.
-            known.tenant = Some(tenant.clone());
-        }
-        match tenant.status {
-            TenantStatus::Suspended => Err(Box::new(Refusal::new(
-                ErrorCode::TenantSuspended,
-                "The tenant is suspended. Ask whoever operates this service.",
-            ))),
-            TenantStatus::Deleting => Err(Box::new(Refusal::new(ErrorCode::TenantDeleted, "The tenant was deleted."))),
-            TenantStatus::Provisioning => Err(tenant_not_found()),
-            TenantStatus::Active | TenantStatus::ReadOnly => Ok((Some(tenant), membership)),
-        }
+        Ok(agreed.and_then(|id| found.into_iter().map(|(_, tenant)| tenant).find(|tenant| tenant.id == id)))
     }
 
     async fn membership(
@@ -332,7 +361,7 @@ impl App {
     }
 
     /// The policy pass. A refused mutation leaves a record in the tenant's audit log.
-    fn check(
+    pub(super) fn check(
         &self,
         ctx: &RequestContext,
         parsed: &ExecutableDocument,
@@ -365,6 +394,19 @@ use async_graphql::parser::types::ExecutableDocument;
 
 fn refused(refusal: policy::Refusal) -> Box<Refusal> {
     Box::new(Refusal { code: refusal.code, status: None, errors: refusal.errors, headers: Vec::new() })
+}
+
+/// Refuses what concerns a tenant that is closed.
+fn in_use(tenant: &Tenant) -> Result<(), Box<Refusal>> {
+    match tenant.status {
+        TenantStatus::Suspended => Err(Box::new(Refusal::new(
+            ErrorCode::TenantSuspended,
+            "The tenant is suspended. Ask whoever operates this service.",
+        ))),
+        TenantStatus::Deleting => Err(Box::new(Refusal::new(ErrorCode::TenantDeleted, "The tenant was deleted."))),
+        TenantStatus::Provisioning => Err(tenant_not_found()),
+        TenantStatus::Active | TenantStatus::ReadOnly => Ok(()),
+    }
 }
 
 fn tenant_not_found() -> Box<Refusal> {

@@ -1,11 +1,14 @@
 //! The schema, put together from the slices.
 
-use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions};
 
 use crate::domain::{
     access::graphql::{AccessMutation, AccessQuery},
     api_keys::graphql::{ApiKeysMutation, ApiKeysQuery},
-    audit::graphql::{AuditQuery, access::AccessAuditQuery},
+    audit::{
+        graphql::{AuditQuery, access::AccessAuditQuery},
+        subscription::AuditSubscription,
+    },
     groups::graphql::{GroupsMutation, GroupsQuery},
     identity::graphql::IdentityMutation,
     members::graphql::{MembersMutation, MembersQuery},
@@ -19,8 +22,8 @@ use crate::domain::{
         mutations::RolesMutation,
     },
     service_accounts::graphql::{ServiceAccountsMutation, ServiceAccountsQuery},
-    tasks::graphql::{TasksMutation, TasksQuery},
-    tenants::{graphql::TenantsQuery, viewer::ViewerQuery},
+    tasks::graphql::{TasksMutation, TasksQuery, TasksSubscription},
+    tenants::{graphql::TenantsQuery, subscription::ViewerSubscription, viewer::ViewerQuery},
     workspaces::graphql::{RosterMutation, RosterQuery, WorkspacesMutation, WorkspacesQuery},
 };
 
@@ -65,13 +68,17 @@ pub struct Mutation(
     AccessMutation,
 );
 
+/// Everything that can be listened to.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(ViewerSubscription, AuditSubscription, TasksSubscription);
+
 /// The API.
-pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// Builds the schema. Limits are the policy pass's; no extension is installed, because one alone, even an empty one,
 /// makes the engine box every field (a 250-field answer went from 106 to 156 us, November 2026).
 pub fn build() -> Schema {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription).disable_suggestions().finish()
+    Schema::build(Query::default(), Mutation::default(), Subscription::default()).disable_suggestions().finish()
 }
 
 /// The schema's text, as committed in `schema.graphql`.

@@ -7,10 +7,10 @@ use ipnetwork::IpNetwork;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 
-use super::App;
+use super::{App, notices::Notices, sockets::AppSockets};
 use crate::{
     config::Settings,
-    db::{DbError, migrate},
+    db::{DbError, ListenError, migrate},
     http::{
         admin::{self, Admin, Check, Readiness, Stopping},
         client::TrustedProxies,
@@ -18,6 +18,7 @@ use crate::{
         endpoint::Limits,
         router::{self, InvalidOrigin, Origin},
         server::{self, Times},
+        socket::{self, Sockets},
     },
     telemetry::{Metrics, metrics},
 };
@@ -42,6 +43,9 @@ pub enum ServeError {
     /// The database cannot be asked.
     #[error("the database cannot be used")]
     Db(#[from] DbError),
+    /// What other processes announce cannot be heard.
+    #[error(transparent)]
+    Notices(#[from] ListenError),
 }
 
 fn listen_hint(error: &std::io::Error) -> &'static str {
@@ -94,6 +98,7 @@ impl Listeners {
 
 struct Ready {
     app: Arc<App>,
+    notices: Arc<Notices>,
     database_url: SecretString,
 }
 
@@ -113,11 +118,18 @@ impl Readiness for Ready {
                 Ok(pending) => Check::failed("migrations", format!("these have not run: {}", pending.join(", "))),
                 Err(error) => Check::failed("migrations", error.to_string()),
             };
+            // Without notices everything works, if later: no reason to take the server out of service.
+            let notices = match self.notices.are_heard() {
+                true => Check::ok("notices"),
+                false => {
+                    Check::ok("notices").noting("the connection for notices is down: changes elsewhere are seen late")
+                }
+            };
             let redis = self.app.kv.as_ref().map(|kv| match kv.is_up() {
                 true => Check::ok("redis"),
                 false => Check::ok("redis").noting("gone: this server goes on with limits and caches of its own"),
             });
-            [database, migrations].into_iter().chain(redis).collect()
+            [database, migrations, notices].into_iter().chain(redis).collect()
         })
     }
 }
@@ -136,9 +148,22 @@ impl App {
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
         self.services.db.ensure_partitions(migrate::MONTHS_AHEAD).await?;
+        let url = settings.pool.listen_url.as_ref().unwrap_or(database_url);
+        let notices = Arc::new(Notices::start(&self.services, url).await?);
         let origins: Vec<Origin> =
             settings.server.cors_origins.iter().map(|origin| origin.parse()).collect::<Result<_, _>>()?;
         let networks: Vec<IpNetwork> = settings.server.trusted_proxies.clone();
+        let sockets = Sockets::new(
+            Arc::new(AppSockets::new(Arc::clone(&self), settings.sockets.sockets_per_principal)),
+            socket::Limits {
+                max_message_bytes: settings.server.max_body_bytes,
+                subscriptions: settings.sockets.socket_subscriptions,
+                queue: settings.sockets.socket_queue,
+                patience: Duration::from_millis(settings.sockets.socket_patience_ms),
+                ping: Duration::from_millis(settings.sockets.socket_ping_ms),
+                ..socket::Limits::default()
+            },
+        );
         let routes = router::router(
             Arc::clone(&self) as _,
             self.services.clock.clone(),
@@ -151,13 +176,18 @@ impl App {
                 cors_origins: origins,
                 graphiql: settings.server.graphiql,
                 downloads: Some(Downloads(Arc::clone(&self) as _)),
+                sockets: Some(sockets.clone()),
             },
         )
         .merge(self.well_known());
         let stopping = Stopping::default();
         let pool = self.services.db.clone();
         let admin = admin::router(Admin {
-            readiness: Arc::new(Ready { app: Arc::clone(&self), database_url: database_url.clone() }),
+            readiness: Arc::new(Ready {
+                app: Arc::clone(&self),
+                notices: Arc::clone(&notices),
+                database_url: database_url.clone(),
+            }),
             metrics: recorder,
             gauges: Arc::new(move || {
                 let status = pool.status();
@@ -179,12 +209,14 @@ impl App {
             stop.await;
             // Balancers are told first, so that they send nothing more.
             stopping.begin();
+            sockets.stop();
         };
         tracing::info!(api = %listeners.api_address, admin = %listeners.admin_address, "serving");
         let drained = server::serve(listeners.api, routes, times, stop).await;
         if drained.cut > 0 {
             tracing::warn!(connections = drained.cut, "the time of grace is over; connections were cut off");
         }
+        sockets.ended(times.grace).await;
         upkeep.abort();
         self.services.refusals.drained().await;
         let _ = admin_stop.send(());

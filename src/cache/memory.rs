@@ -66,4 +66,9 @@ impl<K: CacheKey, V: CacheValue> Level<K, V> for Memory<K, V> {
             self.entries.invalidate_all();
         }
     }
+
+    fn forget_all(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.entries.invalidate_all();
+    }
 }

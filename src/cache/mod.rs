@@ -91,6 +91,8 @@ pub trait Level<K: CacheKey, V: CacheValue>: Send + Sync {
     fn put(&self, key: &K, held: &Held<V>, seen: Seen) -> impl Future<Output = ()> + Send;
     /// Ends every entry of a tenant.
     fn forget(&self, tenant: TenantId);
+    /// Ends every entry.
+    fn forget_all(&self);
 }
 
 /// A cache of two levels.
@@ -169,6 +171,14 @@ impl<K: CacheKey, V: CacheValue> Cache<K, V> {
         Level::<K, V>::forget(&self.memory, tenant);
         if let Some(shared) = &self.shared {
             Level::<K, V>::forget(shared, tenant);
+        }
+    }
+
+    /// Ends every entry, because changes may have been missed.
+    pub fn forget_all(&self) {
+        Level::<K, V>::forget_all(&self.memory);
+        if let Some(shared) = &self.shared {
+            Level::<K, V>::forget_all(shared);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The second level: Redis. Slow or gone, it is as if it knew nothing.
 
 use std::{
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -44,7 +44,15 @@ impl SharedCache {
     pub(super) fn level(&self, name: &'static str, ttl: Duration, clock: Clock) -> Shared {
         // Longer than an entry that was stored before the change can live.
         let avoided = sync::Cache::builder().time_to_live(ttl + Duration::from_secs(1)).build();
-        Shared { name, ttl, clock, kv: self.kv.clone(), seal: Sealer(self.key.clone()), avoided: Arc::new(avoided) }
+        Shared {
+            name,
+            ttl,
+            clock,
+            kv: self.kv.clone(),
+            seal: Sealer(self.key.clone()),
+            avoided: Arc::new(avoided),
+            all_avoided: Arc::new(Mutex::new(Instant::now())),
+        }
     }
 }
 
@@ -57,9 +65,17 @@ pub(super) struct Shared {
     /// Tenants in which something has changed a moment ago: what Redis says may be older, whatever became of the call
     /// that tells it so.
     avoided: Arc<sync::Cache<TenantId, ()>>,
+    /// The same for all tenants, until this instant.
+    all_avoided: Arc<Mutex<Instant>>,
 }
 
 impl Shared {
+    /// Whether what Redis says of this tenant may be older than a change that is known.
+    fn avoids(&self, tenant: Option<TenantId>) -> bool {
+        let until = *self.all_avoided.lock().unwrap_or_else(PoisonError::into_inner);
+        Instant::now() < until || tenant.is_some_and(|tenant| self.avoided.contains_key(&tenant))
+    }
+
     fn entry(&self, key: &str) -> String {
         format!("tenantry:{}:{key}", self.name)
     }
@@ -72,7 +88,7 @@ fn generation(tenant: TenantId) -> String {
 impl<K: CacheKey, V: CacheValue> Level<K, V> for Shared {
     async fn get(&self, key: &K) -> Found<V> {
         let unknown = Found::Miss(Seen(None));
-        if self.ttl.is_zero() || key.tenant().is_some_and(|tenant| self.avoided.contains_key(&tenant)) {
+        if self.ttl.is_zero() || self.avoids(key.tenant()) {
             return unknown;
         }
         let text = key.text();
@@ -88,7 +104,7 @@ impl<K: CacheKey, V: CacheValue> Level<K, V> for Shared {
         };
         let now = self.clock.now();
         let Some(opened) = self.seal.open::<V>(&text, key.tenant(), &sealed, now, self.ttl) else { return miss };
-        if self.avoided.contains_key(&opened.tenant) {
+        if self.avoids(Some(opened.tenant)) {
             return unknown;
         }
         let life = Duration::from_millis(life).min(opened.life);
@@ -103,7 +119,7 @@ impl<K: CacheKey, V: CacheValue> Level<K, V> for Shared {
     async fn put(&self, key: &K, held: &Held<V>, seen: Seen) {
         let life = held.life().as_millis();
         let Some(seen) = seen.0 else { return };
-        if life == 0 || self.avoided.contains_key(&held.tenant) {
+        if life == 0 || self.avoids(Some(held.tenant)) {
             return;
         }
         let text = key.text();
@@ -114,6 +130,12 @@ impl<K: CacheKey, V: CacheValue> Level<K, V> for Shared {
         if self.kv.call::<i64>(&PUT, &keys, &args).await == Some(1) {
             metrics::cache_changed(self.name, "redis", "stored", 1);
         }
+    }
+
+    fn forget_all(&self) {
+        // Whoever made a change has told Redis, or tried to; entries from before end by themselves.
+        let until = Instant::now() + self.ttl + Duration::from_secs(1);
+        *self.all_avoided.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
     fn forget(&self, tenant: TenantId) {

@@ -96,7 +96,7 @@ impl CacheKey for Place {
 /// Memberships by tenant and principal.
 ///
 /// A change of rights in this process empties the tenant's part at once; other processes see it when they hear of it, at
-/// the latest when the entry ends, after at most five seconds. Writes do not trust it: they ask again inside their own
+/// the latest when the entry ends, after at most four seconds. Writes do not trust it: they ask again inside their own
 /// transaction.
 #[derive(Clone)]
 pub struct MembershipCache(Arc<Cache<Place, Membership>>);
@@ -127,6 +127,11 @@ impl MembershipCache {
             Ok(found.map(|found| (scope.tenant, found)))
         });
         found.await
+    }
+
+    /// Forgets everybody, because notices of changes may have been missed.
+    pub fn forget_all(&self) {
+        self.0.forget_all();
     }
 
     /// Forgets everybody in this tenant, because its rights have changed.

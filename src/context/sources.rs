@@ -16,6 +16,8 @@ pub enum Source {
     Query,
     /// The header `X-Tenant`: slug or id.
     Header,
+    /// `tenant` in the payload of a socket's `connection_init`: slug or id.
+    Init,
     /// The API key's own tenant.
     ApiKey,
 }
@@ -28,6 +30,7 @@ impl Source {
             Self::Path => "the path",
             Self::Query => "the query parameter tenant",
             Self::Header => "the header X-Tenant",
+            Self::Init => "the payload of connection_init",
             Self::ApiKey => "the API key",
         }
     }
@@ -57,12 +60,12 @@ mod tests {
     use super::*;
     use crate::ids::Id;
 
-    const ALL: [Source; 5] = [Source::Host, Source::Path, Source::Query, Source::Header, Source::ApiKey];
+    const ALL: [Source; 6] = [Source::Host, Source::Path, Source::Query, Source::Header, Source::Init, Source::ApiKey];
 
     proptest! {
         /// Every combination of silent, one tenant and another: agreement exactly when at most one tenant is named.
         #[test]
-        fn at_most_one_tenant_is_named(choices in proptest::array::uniform5(0u128..3)) {
+        fn at_most_one_tenant_is_named(choices in proptest::array::uniform6(0u128..3)) {
             let named: Vec<_> = ALL.into_iter().zip(choices).filter(|(_, choice)| *choice > 0)
                 .map(|(source, choice)| (source, TenantId::from_uuid(uuid::Uuid::from_u128(choice)))).collect();
             let distinct: std::collections::HashSet<_> = named.iter().map(|(_, tenant)| *tenant).collect();

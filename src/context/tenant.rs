@@ -124,6 +124,11 @@ impl TenantCache {
         Ok(found.await?.map(|tenant| Tenant::clone(&tenant)))
     }
 
+    /// Forgets every name of every tenant, because notices of changes may have been missed.
+    pub fn forget_all(&self) {
+        self.0.forget_all();
+    }
+
     /// Forgets every name of this tenant.
     pub async fn forget(&self, tenant: TenantId) {
         self.0.forget(tenant);

@@ -22,6 +22,7 @@ mod error;
 pub mod keyset;
 mod login;
 pub mod migrate;
+mod notices;
 mod pool;
 mod raw;
 mod schema;
@@ -39,6 +40,7 @@ pub use self::{
     core::Stats,
     error::DbError,
     login::LoginError,
+    notices::{Ears, ListenError, Listener, Lost, Notice},
     pool::{BadUrl, PoolOptions},
     raw::{Raw, TenantSql},
     tx::{Person, PersonTx, PlatformTx, Scope, TenantTx, WriteTx},

@@ -93,6 +93,7 @@ diesel::table! {
         detail -> Jsonb,
         pii_commit -> Nullable<Bytea>,
         used_permissions -> Array<Nullable<Text>>,
+        xact -> Nullable<Int8>,
     }
 }
 
@@ -127,6 +128,14 @@ diesel::table! {
         actor_id -> Nullable<Uuid>,
         audit_id -> Nullable<Uuid>,
         occurred_at -> Timestamptz,
+        xact -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    feed_watches (tenant_id) {
+        tenant_id -> Uuid,
+        until -> Timestamptz,
     }
 }
 
@@ -558,18 +567,21 @@ diesel::joinable!(builtin_role_permissions -> builtin_roles (role_key));
 diesel::joinable!(builtin_role_permissions -> permissions (permission));
 diesel::joinable!(events -> tenants (tenant_id));
 diesel::joinable!(export_tickets -> tenants (tenant_id));
+diesel::joinable!(feed_watches -> tenants (tenant_id));
 diesel::joinable!(group_members -> tenants (tenant_id));
 diesel::joinable!(groups -> tenants (tenant_id));
 diesel::joinable!(hostnames -> tenants (tenant_id));
 diesel::joinable!(idempotency_keys -> tenants (tenant_id));
 diesel::joinable!(members -> tenants (tenant_id));
 diesel::joinable!(members -> users (user_id));
+diesel::joinable!(ownership_transfers -> tenants (tenant_id));
 diesel::joinable!(projects -> tenants (tenant_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::joinable!(role_grants -> tenants (tenant_id));
 diesel::joinable!(role_permissions -> permissions (permission));
 diesel::joinable!(role_permissions -> tenants (tenant_id));
 diesel::joinable!(roles -> tenants (tenant_id));
+diesel::joinable!(search_terms -> tenants (tenant_id));
 diesel::joinable!(service_accounts -> tenants (tenant_id));
 diesel::joinable!(slug_history -> tenants (tenant_id));
 diesel::joinable!(tasks -> tenants (tenant_id));

@@ -4,14 +4,23 @@ use std::{collections::HashSet, str::FromStr, sync::Arc};
 
 use async_graphql::{Context, Enum, ID, Lookahead, MaybeUndefined, Result};
 
+use tokio::sync::watch;
+
 use super::{
     Error, Problem, Services,
+    live::Subscriber,
     mutation::{Effect, Written},
     reading::{ReadScope, Reading},
 };
 use crate::{
+    access::Permission,
     context::RequestContext,
-    graphql::{codes::UserErrorCode, error::ApiError, ids::parse, user_error::UserError},
+    graphql::{
+        codes::{ErrorCode, UserErrorCode},
+        error::ApiError,
+        ids::parse,
+        user_error::UserError,
+    },
     ids::{Id, InvalidId},
 };
 
@@ -33,6 +42,68 @@ pub fn scope(ctx: &Context<'_>) -> Arc<ReadScope> {
 /// Before a mutation field writes: its reads begin afterwards, on a transaction of their own.
 pub fn renew(ctx: &Context<'_>) {
     ctx.data_unchecked::<Arc<Reading>>().renew();
+}
+
+/// What a subscription works with.
+pub struct Listening {
+    subscriber: Arc<dyn Subscriber>,
+    reading: Arc<Reading>,
+    rights: watch::Receiver<Arc<RequestContext>>,
+}
+
+impl Listening {
+    /// Of the operation that runs.
+    ///
+    /// # Errors
+    /// When it does not run on a socket.
+    pub fn of(ctx: &Context<'_>) -> std::result::Result<Self, ApiError> {
+        let Some(subscriber) = ctx.data_opt::<Arc<dyn Subscriber>>() else {
+            return Err(ApiError::new(ErrorCode::BadRequest, "Subscriptions run on a socket, at /graphql/ws."));
+        };
+        let rights = subscriber.rights();
+        Ok(Self {
+            subscriber: Arc::clone(subscriber),
+            reading: Arc::clone(ctx.data_unchecked::<Arc<Reading>>()),
+            rights,
+        })
+    }
+
+    /// Who listens and what they may do now, by rights of this version or a later one; `None` at the end of the socket.
+    pub async fn current(&self, version: i64) -> Option<Arc<RequestContext>> {
+        self.subscriber.current(version).await
+    }
+
+    /// Who listens and what they may do, as far as is known.
+    pub fn now(&mut self) -> Arc<RequestContext> {
+        Arc::clone(&self.rights.borrow_and_update())
+    }
+
+    /// Waits until the rights may be different; `None` at the end of the socket.
+    pub async fn changed(&mut self) -> Option<Arc<RequestContext>> {
+        self.rights.changed().await.ok()?;
+        Some(Arc::clone(&self.rights.borrow_and_update()))
+    }
+
+    /// Ends the reads so far and begins those of the next event, with these rights, in their turn.
+    pub async fn about_to_show(&self, now: Arc<RequestContext>) {
+        self.reading.renew_as(now);
+        self.reading.hold(self.subscriber.turn().await);
+    }
+
+    /// Ends the reads so far.
+    pub fn pause(&self) {
+        self.reading.close();
+    }
+
+    /// The subscription needs a right that is gone.
+    pub fn lost(&self, permission: Permission) {
+        self.subscriber.lost(permission);
+    }
+
+    /// The subscription is more than an hour behind.
+    pub fn fell_behind(&self) {
+        self.subscriber.fell_behind();
+    }
 }
 
 /// The answer of a nullable field: null where there is nothing to see, and an error that nulls this field alone.

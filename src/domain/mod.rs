@@ -14,6 +14,7 @@ pub mod gql;
 pub mod groups;
 pub mod idempotency;
 pub mod identity;
+pub mod live;
 pub mod members;
 pub mod mutation;
 pub mod nodes;
@@ -58,6 +59,8 @@ pub struct Services {
     pub principal_rate: KeyRate,
     /// Passwords, tokens, sessions and the look-up of API keys.
     pub identity: identity::Identity,
+    /// What subscribers wait for.
+    pub live: live::Live,
 }
 
 impl Services {

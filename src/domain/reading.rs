@@ -242,16 +242,18 @@ pub struct Reading {
     db: Db,
     ctx: Arc<RequestContext>,
     current: Mutex<Arc<ReadScope>>,
+    /// What is held as long as the reads last: the turn of an event in its tenant's lane.
+    turn: Mutex<Option<Box<dyn Send>>>,
 }
 
 impl Reading {
     /// For one operation.
     pub fn new(db: Db, ctx: Arc<RequestContext>) -> Self {
         let current = Mutex::new(Arc::new(ReadScope::new(db.clone(), Arc::clone(&ctx))));
-        Self { db, ctx, current }
+        Self { db, ctx, current, turn: Mutex::default() }
     }
 
-    /// The request.
+    /// The request, as it came. A subscriber's present rights are those of the [`scope`](Self::scope).
     pub fn ctx(&self) -> &Arc<RequestContext> {
         &self.ctx
     }
@@ -264,11 +266,22 @@ impl Reading {
     /// Ends the reads of the operation, after its answer is built.
     pub fn close(&self) {
         self.renew();
+        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Keeps this until [`close`](Self::close).
+    pub fn hold(&self, turn: Box<dyn Send>) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
     }
 
     /// Closes the scope and begins another: before a mutation field writes.
     pub fn renew(&self) {
-        let fresh = Arc::new(ReadScope::new(self.db.clone(), Arc::clone(&self.ctx)));
+        self.renew_as(Arc::clone(&self.ctx));
+    }
+
+    /// The same for what the one who asks is by now: before an event is shown to a subscriber.
+    pub fn renew_as(&self, ctx: Arc<RequestContext>) {
+        let fresh = Arc::new(ReadScope::new(self.db.clone(), ctx));
         let old = std::mem::replace(&mut *self.current.lock().unwrap_or_else(PoisonError::into_inner), fresh);
         if let Ok(old) = Arc::try_unwrap(old) {
             old.close();

@@ -60,7 +60,9 @@ pub struct Transport {
     pub query_tenant: Option<String>,
     /// `X-Tenant`.
     pub header_tenant: Option<String>,
-    /// `Authorization`, scheme included.
+    /// `tenant` in the payload of `connection_init`, on a socket.
+    pub init_tenant: Option<String>,
+    /// `Authorization`, scheme included; on a socket, from the payload of `connection_init`.
     pub authorization: Option<String>,
     /// All of `Cookie`.
     pub cookie: Option<String>,
@@ -365,6 +367,7 @@ pub(super) fn transport(
         path_tenant,
         query_tenant: query_tenant(parts.uri.query())?,
         header_tenant: single(headers, "x-tenant")?,
+        init_tenant: None,
         authorization: single(headers, "authorization")?,
         cookie: (!cookies.is_empty()).then(|| cookies.join("; ")),
         idempotency_key: single(headers, "idempotency-key")?,

@@ -23,3 +23,4 @@ pub mod graphiql;
 pub mod reply;
 pub mod router;
 pub mod server;
+pub mod socket;

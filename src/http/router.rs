@@ -18,6 +18,7 @@ use super::{
     download::{self, Downloads},
     endpoint::{self, Endpoint, GraphqlService, Limits},
     graphiql, reply,
+    socket::{self, Door, Sockets},
 };
 use crate::{clock::Clock, graphql::ErrorCode};
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub graphiql: bool,
     /// Exports; there is no `/exports` without.
     pub downloads: Option<Downloads>,
+    /// Subscriptions; there is no `/graphql/ws` without.
+    pub sockets: Option<Sockets>,
 }
 
 /// An origin in the form a browser sends it: `https://app.example.com`, with a port where it is not the scheme's own.
@@ -44,6 +47,13 @@ pub struct Origin(HeaderValue);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an origin; write it as a browser does, for example https://app.example.com")]
 pub struct InvalidOrigin(String);
+
+impl Origin {
+    /// Whether the value of an `Origin` header names it.
+    pub(super) fn is(&self, value: &HeaderValue) -> bool {
+        self.0 == value
+    }
+}
 
 impl std::str::FromStr for Origin {
     type Err = InvalidOrigin;
@@ -58,7 +68,7 @@ impl std::str::FromStr for Origin {
     }
 }
 
-/// The public router: `/graphql`, `/t/{slug}/graphql` and, if it is on, GraphiQL.
+/// The public router: `/graphql`, `/t/{slug}/graphql`, their sockets below `/ws` and, if it is on, GraphiQL.
 pub fn router(service: Arc<dyn GraphqlService>, clock: Clock, settings: &Settings) -> Router {
     let endpoint = Arc::new(Endpoint::new(service, settings.limits.clone()));
     let mut router = Router::new()
@@ -68,6 +78,13 @@ pub fn router(service: Arc<dyn GraphqlService>, clock: Clock, settings: &Setting
     if let Some(downloads) = &settings.downloads {
         let exports = Router::new().route("/exports/{token}", get(download::fetch));
         router = router.merge(exports.with_state(downloads.clone()));
+    }
+    if let Some(sockets) = &settings.sockets {
+        let door = Door { sockets: sockets.clone(), origins: settings.cors_origins.clone() };
+        let routes = Router::new()
+            .route("/graphql/ws", any(socket::plain))
+            .route("/t/{slug}/graphql/ws", any(socket::in_tenant));
+        router = router.merge(routes.with_state(Arc::new(door)));
     }
     if settings.graphiql {
         router = router

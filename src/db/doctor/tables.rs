@@ -198,6 +198,8 @@ pub(super) const TENANT: &[Tenant] = &[
         ],
     },
     Tenant { name: "access_versions", app: SELECT, platform: SELECT },
+    // Kept by app.feed_watch.
+    Tenant { name: "feed_watches", app: SELECT, platform: SELECT },
     changed("members"),
     changed("roles"),
     changed("role_permissions"),

@@ -90,6 +90,11 @@ impl KeyDoor {
         self.found.forget(tenant);
     }
 
+    /// Forgets every key, because notices of changes may have been missed.
+    pub fn forget_all(&self) {
+        self.found.forget_all();
+    }
+
     /// Whether the last use of a key should be written now; true at most once in [`TOUCH_EVERY`] for each key.
     pub fn should_touch(&self, key: ApiKeyId, now: DateTime<Utc>) -> bool {
         let entry = self.touched.entry(key).and_compute_with(|last| match last {

@@ -153,7 +153,7 @@ pub struct AuditLogFilter {
 }
 
 impl AuditLogFilter {
-    fn find(self) -> Result<AuditFind, Error> {
+    pub(super) fn find(self) -> Result<AuditFind, Error> {
         let actions = self.actions.unwrap_or_default();
         if actions.len() > MAX_ACTIONS {
             let message = format!("A filter names at most {MAX_ACTIONS} actions.");

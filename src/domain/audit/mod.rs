@@ -8,11 +8,13 @@
 
 mod action;
 mod entry;
+pub mod feed;
 pub mod graphql;
 pub mod loaders;
 pub mod refusals;
 pub mod service;
 pub mod store;
+pub mod subscription;
 pub mod types;
 
 pub use self::{

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, Insertable, NullableExpressionMethods, PgArrayExpressionMethods,
-    QueryDsl, SelectableHelper,
+    QueryDsl, Queryable, Selectable, SelectableHelper,
 };
 
 use super::{
@@ -17,6 +17,7 @@ use crate::{
         DbError, TenantTx, WriteTx,
         tables::{access_changes, audit_logs, events},
     },
+    domain::live::feed::Position,
     ids::{AccessChangeId, AuditLogId, EventId, Id, RoleId, WorkspaceId, uuid_at},
 };
 
@@ -175,6 +176,103 @@ pub(crate) async fn insert_events(
         1 => events::insert(tx, rows.remove(0)).execute().await.map(drop),
         _ => events::insert_many(tx, rows).execute().await.map(drop),
     }
+}
+
+/// An event as it stands in the outbox.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = events)]
+pub struct StoredEvent {
+    /// Its id.
+    pub id: EventId,
+    /// What happened, for example `task.created`.
+    #[diesel(column_name = "type_")]
+    pub kind: String,
+    /// The workspace it happened in.
+    pub workspace_id: Option<WorkspaceId>,
+    /// What it is about.
+    pub subject_id: Option<uuid::Uuid>,
+    /// What receivers get.
+    pub payload: serde_json::Value,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// The part of the order of commits that a reader takes: behind `after`, below `horizon`, ids from `floor` on.
+macro_rules! settled {
+    ($table:ident, $id:ident, $tx:expr, $after:expr, $horizon:expr, $floor:expr) => {{
+        let (after, horizon): (Position, i64) = ($after, $horizon);
+        // `ge` beside the comparison of the pair is what the index goes by.
+        $table::in_tenant($tx)
+            .filter($table::id.ge($id::from_uuid($floor)))
+            .filter($table::xact.assume_not_null().ge(after.xact))
+            .filter($table::xact.assume_not_null().lt(horizon))
+            .filter($table::xact.assume_not_null().gt(after.xact).or($table::id.gt($id::from_uuid(after.id))))
+            .order(($table::xact.assume_not_null().asc(), $table::id.asc()))
+    }};
+}
+
+/// Whether a row of a transaction at `horizon` or above is there.
+macro_rules! unsettled {
+    ($table:ident, $id:ident, $tx:expr, $horizon:expr, $floor:expr) => {
+        $table::in_tenant($tx)
+            .filter($table::id.ge($id::from_uuid($floor)))
+            .filter($table::xact.assume_not_null().ge($horizon))
+            .select($table::id)
+            .limit(1)
+            .first::<$id, _>()
+    };
+}
+
+/// Events in the order of commits. One statement.
+pub(super) async fn events_settled(
+    tx: &TenantTx,
+    after: Position,
+    horizon: i64,
+    floor: uuid::Uuid,
+    limit: i64,
+) -> Result<Vec<(i64, StoredEvent)>, DbError> {
+    settled!(events, EventId, tx, after, horizon, floor)
+        .select((events::xact.assume_not_null(), StoredEvent::as_select()))
+        .limit(limit)
+        .load()
+        .await
+}
+
+/// Whether events wait for an older transaction. One statement.
+pub(super) async fn events_wait(tx: &TenantTx, horizon: i64, floor: uuid::Uuid) -> Result<bool, DbError> {
+    Ok(unsettled!(events, EventId, tx, horizon, floor).await?.is_some())
+}
+
+/// The transaction of an event. One statement.
+pub(super) async fn event_xact(tx: &TenantTx, id: EventId) -> Result<Option<i64>, DbError> {
+    let found = events::in_tenant(tx).filter(events::id.eq(id)).select(events::xact).first::<Option<i64>, _>().await?;
+    Ok(found.flatten())
+}
+
+/// Entries in the order of commits. One statement.
+pub(super) async fn settled(
+    tx: &TenantTx,
+    after: Position,
+    horizon: i64,
+    floor: uuid::Uuid,
+    limit: i64,
+) -> Result<Vec<(i64, AuditLog)>, DbError> {
+    settled!(audit_logs, AuditLogId, tx, after, horizon, floor)
+        .select((audit_logs::xact.assume_not_null(), AuditLog::as_select()))
+        .limit(limit)
+        .load()
+        .await
+}
+
+/// Whether entries wait for an older transaction. One statement.
+pub(super) async fn wait(tx: &TenantTx, horizon: i64, floor: uuid::Uuid) -> Result<bool, DbError> {
+    Ok(unsettled!(audit_logs, AuditLogId, tx, horizon, floor).await?.is_some())
+}
+
+/// The transaction of an entry. One statement.
+pub(super) async fn entry_xact(tx: &TenantTx, id: AuditLogId) -> Result<Option<i64>, DbError> {
+    let found = audit_logs::in_tenant(tx).filter(audit_logs::id.eq(id)).select(audit_logs::xact);
+    Ok(found.first::<Option<i64>, _>().await?.flatten())
 }
 
 /// Entries with these ids, in no particular order. Unknown and foreign ids are absent. One statement.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     access::Permission,
     db::tables::{access_changes, audit_logs},
-    ids::{self, AccessChangeId, AuditLogId, Id, RoleId, WorkspaceId},
+    ids::{self, AccessChangeId, AuditLogId, Id, RoleId, WorkspaceId, uuid_at},
     text_enum,
 };
 
@@ -181,6 +181,19 @@ pub struct AuditFind {
     pub target: Option<Uuid>,
     /// Ended like this.
     pub outcome: Option<AuditOutcome>,
+}
+
+impl AuditFind {
+    /// Whether a list with this filter holds the entry.
+    pub fn takes(&self, entry: &AuditLog) -> bool {
+        let Self { from, to, actions, actor, target, outcome } = self;
+        from.is_none_or(|from| uuid_at(from) <= entry.id.uuid())
+            && to.is_none_or(|to| entry.id.uuid() < uuid_at(to))
+            && (actions.is_empty() || actions.contains(&entry.action))
+            && actor.is_none_or(|actor| entry.actor_id == Some(actor))
+            && target.is_none_or(|target| entry.target_id == Some(target))
+            && outcome.is_none_or(|outcome| outcome == entry.outcome)
+    }
 }
 
 /// The public form of the id of a thing of this kind, where we know the kind.

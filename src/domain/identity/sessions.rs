@@ -146,6 +146,21 @@ impl SessionCache {
         Ok(found)
     }
 
+    /// Forgets every session of a person, because the person was locked or let in again.
+    pub async fn forget_user(&self, user: UserId) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        let of_user = self.entries.iter().filter(|(_, state)| state.user == user).map(|(session, _)| *session);
+        for session in of_user.collect::<Vec<_>>() {
+            self.entries.invalidate(&session).await;
+        }
+    }
+
+    /// Forgets every session, because notices of their ends may have been missed.
+    pub fn forget_all(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.entries.invalidate_all();
+    }
+
     /// Forgets a session, because it has ended.
     pub async fn forget(&self, session: SessionId) {
         self.changes.fetch_add(1, Ordering::SeqCst);

@@ -4,6 +4,7 @@
 //! member of the tenant (another one); a done task has a time of completion (a CHECK); nobody sees or changes a task in
 //! a workspace where they lack the right. Start reading at [`service`].
 
+pub mod feed;
 pub mod graphql;
 pub mod loaders;
 pub mod service;

@@ -7,5 +7,6 @@ pub mod graphql;
 pub mod loaders;
 pub mod service;
 pub(super) mod store;
+pub mod subscription;
 pub mod types;
 pub mod viewer;

@@ -259,6 +259,7 @@ async fn the_doors_are_these() {
     both: api_key_index_remove
     both: audit_row (as the caller)
     both: ensure_partitions
+    app: feed_watch
     app: find_api_key
     app: find_password
     both: memberships_of

@@ -20,6 +20,8 @@ pub const ID_NAMES: &[(&str, &str)] = &[
     ("actorId", "mbr"),
     ("targetId", "tsk"),
     ("ids", "tsk"),
+    // Where a subscription is resumed.
+    ("after", "aud"),
     ("toMemberId", "mbr"),
 ];
 

@@ -21,7 +21,7 @@ pub struct Walk {
 /// A field at the root.
 #[derive(Clone, Debug)]
 pub struct Root {
-    /// `query` or `mutation`.
+    /// `query`, `mutation` or `subscription`.
     pub operation: &'static str,
     /// Its name.
     pub name: String,
@@ -71,7 +71,7 @@ impl Walk {
                 .map(|field| Root { operation, name: field.node.name.node.to_string(), definition: field.node.clone() })
                 .collect::<Vec<_>>()
         };
-        [of("query", "Query"), of("mutation", "Mutation")].concat()
+        [of("query", "Query"), of("mutation", "Mutation"), of("subscription", "Subscription")].concat()
     }
 
     /// Every type, for checks of the schema itself.

@@ -154,7 +154,7 @@ fn malformed_values_are_refused_with_place_value_and_expectation() {
             "expected a level (error, warn, info, debug, trace) or target=level, separated by commas",
         ),
         ("access_token_ttl_seconds", "901", "expected a whole number from 30 to 900"),
-        ("rights_cache_ttl_ms", "5001", "expected a whole number from 0 to 5000"),
+        ("rights_cache_ttl_ms", "4001", "expected a whole number from 0 to 4000"),
     ];
     for (name, value, expected) in cases {
         let variable = format!("TENANTRY_{}", name.to_uppercase());

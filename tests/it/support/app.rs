@@ -119,6 +119,19 @@ impl TestApp {
         Self { app, database, url: format!("http://{api}"), admin_url: format!("http://{admin}"), http }
     }
 
+    /// The same through another server on the same database.
+    pub fn through(&self, url: &str, admin_url: &str) -> Self {
+        Self { url: url.to_owned(), admin_url: admin_url.to_owned(), ..self.clone() }
+    }
+
+    /// A line of the metrics: the number behind this name with these labels; 0 if it is not there.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let reply = self.http.get(format!("{}/metrics", self.admin_url)).send().await.expect("an answer");
+        let text = reply.text().await.expect("a text");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |number| number.parse().expect("a number"))
+    }
+
     /// A person without any tenant, signed in.
     pub async fn person(&self) -> TestUser {
         let name = unique("person");
@@ -262,6 +275,11 @@ impl TestUser {
     /// The same person, speaking to another tenant or to none.
     pub fn at(&self, tenant: Option<&str>) -> Self {
         Self { tenant: tenant.map(str::to_owned), ..self.clone() }
+    }
+
+    /// The same person through another server.
+    pub fn through(&self, app: &TestApp) -> Self {
+        Self { app: app.clone(), ..self.clone() }
     }
 
     /// Sends a document.

@@ -3,4 +3,6 @@
 pub mod app;
 pub mod cluster;
 pub mod database;
+pub mod process;
 pub mod redis;
+pub mod socket;

@@ -1,6 +1,7 @@
 //! Tasks in the API: what is read. Changes are in [`mutations`].
 
 mod mutations;
+mod subscription;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 
@@ -27,6 +28,7 @@ use crate::{
     },
 };
 pub use mutations::TasksMutation;
+pub use subscription::{TaskChangeNode, TasksSubscription};
 
 /// A task of a project.
 pub struct TaskNode(pub Task);

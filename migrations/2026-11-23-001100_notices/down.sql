@@ -1,0 +1,10 @@
+DROP TRIGGER notify ON users;
+DROP TRIGGER notify ON sessions;
+DROP TRIGGER feed ON audit_logs;
+DROP TRIGGER feed ON events;
+DROP FUNCTION app.on_session_end();
+DROP FUNCTION app.on_feed();
+DROP FUNCTION app.feed_watch(int);
+DROP TABLE feed_watches;
+ALTER TABLE audit_logs DROP COLUMN xact;
+ALTER TABLE events DROP COLUMN xact;

@@ -1,0 +1,170 @@
+//! What this process does with the notices of all processes, its own included.
+//!
+//! They come in the order of the commits behind them, and each is dealt with before the next: when subscribers are woken
+//! for an event, the rights that changed before it are forgotten already. When the connection was lost, everything that
+//! may have been missed is taken for changed, at once and again when it is back; until then the caches end by
+//! themselves, after four seconds at the latest.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+
+use crate::{
+    db::{Ears, ListenError, Listener, Notice},
+    domain::{Services, error::chain, live::Change},
+    ids::{Id, SessionId, TenantId, UserId},
+};
+
+/// Changes of rights and of a tenant's state: `tenant:version`.
+const ACCESS: &str = "tenantry_access";
+/// The outbox has grown, in a tenant with subscribers: the tenant.
+const EVENTS: &str = "tenantry_events";
+/// The audit log has grown, in a tenant with subscribers: the tenant.
+const AUDIT: &str = "tenantry_audit";
+/// Ends of sessions: `session:id` or `user:id`.
+const SESSIONS: &str = "tenantry_sessions";
+
+/// The longest pause between two attempts to connect again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Listens as long as this lives.
+pub struct Notices {
+    connected: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Notices {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Notices {
+    /// Connects, and waits for the proof that notices arrive.
+    ///
+    /// # Errors
+    /// [`ListenError`], with what to do.
+    pub async fn start(services: &Services, url: &SecretString) -> Result<Self, ListenError> {
+        let listener = Listener::new(url, &[ACCESS, EVENTS, AUDIT, SESSIONS])?;
+        let ears = listener.connect(&services.db).await?;
+        let connected = Arc::new(AtomicBool::new(true));
+        set(&connected, true);
+        // What changed while this process started.
+        everything_changed(services);
+        let task = tokio::spawn(listen(services.clone(), listener, ears, Arc::clone(&connected)));
+        Ok(Self { connected, task })
+    }
+
+    /// Whether notices arrive at present.
+    pub fn are_heard(&self) -> bool {
+        self.connected.load(Ordering::Acquire)
+    }
+}
+
+fn set(connected: &AtomicBool, is_connected: bool) {
+    connected.store(is_connected, Ordering::Release);
+    metrics::gauge!("tenantry_notices_connected").set(if is_connected { 1.0 } else { 0.0 });
+}
+
+async fn listen(services: Services, listener: Listener, mut ears: Ears, connected: Arc<AtomicBool>) {
+    loop {
+        while let Ok(notice) = ears.next().await {
+            heed(&services, &notice).await;
+        }
+        set(&connected, false);
+        everything_changed(&services);
+        tracing::warn!("the connection for notices was lost; changes elsewhere are seen when cache entries end");
+        let mut pause = Duration::from_millis(50);
+        ears = loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            match listener.connect(&services.db).await {
+                Ok(ears) => break ears,
+                Err(error) => tracing::warn!(error = %chain(&error), "notices are not heard yet; trying again"),
+            }
+        };
+        set(&connected, true);
+        everything_changed(&services);
+        tracing::info!("notices are heard again");
+    }
+}
+
+/// Forgets whatever another process may have changed.
+fn everything_changed(services: &Services) {
+    services.memberships.forget_all();
+    services.tenants.forget_all();
+    services.identity.sessions().forget_all();
+    services.identity.api_keys().forget_all();
+    services.live.changed(Change::Everything);
+    services.live.wake_all();
+}
+
+async fn heed(services: &Services, notice: &Notice) {
+    let payload = notice.payload.as_str();
+    let known = match notice.channel.as_str() {
+        ACCESS => {
+            let tenant = payload.split_once(':').and_then(|(tenant, _)| id::<TenantId>(tenant));
+            if let Some(tenant) = tenant {
+                access_changed(services, tenant).await;
+            }
+            tenant.is_some()
+        }
+        EVENTS => id(payload).map(|tenant| services.live.tasks.wake(tenant)).is_some(),
+        AUDIT => id(payload).map(|tenant| services.live.audit.wake(tenant)).is_some(),
+        SESSIONS => match payload.split_once(':') {
+            Some(("session", session)) => match id::<SessionId>(session) {
+                Some(session) => {
+                    services.identity.sessions().forget(session).await;
+                    services.live.changed(Change::Session(session));
+                    true
+                }
+                None => false,
+            },
+            Some(("user", user)) => match id::<UserId>(user) {
+                Some(user) => {
+                    services.identity.sessions().forget_user(user).await;
+                    services.live.changed(Change::User(user));
+                    true
+                }
+                None => false,
+            },
+            _ => false,
+        },
+        _ => false,
+    };
+    metrics::counter!("tenantry_notices_total", "channel" => channel_label(&notice.channel)).increment(1);
+    if !known {
+        // From a newer server, perhaps: whatever it means, nothing here is older than it.
+        tracing::debug!(channel = notice.channel, "a notice is not understood; everything is taken for changed");
+        everything_changed(services);
+    }
+}
+
+/// Rights or state of a tenant are different.
+async fn access_changed(services: &Services, tenant: TenantId) {
+    services.memberships.forget(tenant);
+    services.tenants.forget(tenant).await;
+    services.identity.api_keys().forget_tenant(tenant);
+    services.live.changed(Change::Tenant(tenant));
+}
+
+fn id<T: Id>(text: &str) -> Option<T> {
+    text.parse().ok().map(T::from_uuid)
+}
+
+fn channel_label(channel: &str) -> &'static str {
+    match channel {
+        ACCESS => "access",
+        EVENTS => "events",
+        AUDIT => "audit",
+        SESSIONS => "sessions",
+        _ => "other",
+    }
+}
