@@ -6,9 +6,6 @@
 //!
 //! Start reading at [`db`] (what a tenant's data can be reached through) or at `domain::tasks` (what a slice looks like).
 
-// The root of the schema is merged from one object for each slice, each inside the one before.
-#![recursion_limit = "256"]
-
 pub mod access;
 pub mod app;
 pub mod cache;

@@ -27,46 +27,47 @@ use crate::domain::{
     workspaces::graphql::{RosterMutation, RosterQuery, WorkspacesMutation, WorkspacesQuery},
 };
 
+// The parts stand in groups: the engine asks one part after the other, each inside the call of the one before, and a long
+// row of them is a deep stack.
+
+/// What is read of the tenant, its workspaces and the work in them.
+#[derive(MergedObject, Default)]
+struct WorkQuery(ViewerQuery, TenantsQuery, WorkspacesQuery, RosterQuery, ProjectsQuery, TasksQuery);
+
+/// What is read of people and programs.
+#[derive(MergedObject, Default)]
+struct PeopleQuery(MembersQuery, OwnershipQuery, GroupsQuery, ServiceAccountsQuery, ApiKeysQuery);
+
+/// What is read of rights and of what happened.
+#[derive(MergedObject, Default)]
+struct RightsQuery(RolesQuery, RoleGrantsQuery, AccessQuery, AuditQuery, AccessAuditQuery, RateLimitQuery, NodesQuery);
+
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(
-    ViewerQuery,
-    TenantsQuery,
-    WorkspacesQuery,
-    RosterQuery,
-    ProjectsQuery,
-    TasksQuery,
-    MembersQuery,
-    OwnershipQuery,
-    RolesQuery,
-    RoleGrantsQuery,
-    GroupsQuery,
-    ServiceAccountsQuery,
-    ApiKeysQuery,
-    AuditQuery,
-    RateLimitQuery,
-    AccessAuditQuery,
-    AccessQuery,
-    NodesQuery,
-);
+pub struct Query(WorkQuery, PeopleQuery, RightsQuery);
 
-/// Everything that can be changed.
+/// What is changed of the tenant, its workspaces and the work in them.
 #[derive(MergedObject, Default)]
-pub struct Mutation(
+struct WorkMutation(WorkspacesMutation, RosterMutation, ProjectsMutation, TasksMutation);
+
+/// What is changed of people and programs.
+#[derive(MergedObject, Default)]
+struct PeopleMutation(
     IdentityMutation,
-    WorkspacesMutation,
-    RosterMutation,
-    ProjectsMutation,
-    TasksMutation,
     MembersMutation,
     OwnershipMutation,
-    RolesMutation,
-    RoleGrantsMutation,
     GroupsMutation,
     ServiceAccountsMutation,
     ApiKeysMutation,
-    AccessMutation,
 );
+
+/// What is changed of rights.
+#[derive(MergedObject, Default)]
+struct RightsMutation(RolesMutation, RoleGrantsMutation, AccessMutation);
+
+/// Everything that can be changed.
+#[derive(MergedObject, Default)]
+pub struct Mutation(WorkMutation, PeopleMutation, RightsMutation);
 
 /// Everything that can be listened to.
 #[derive(MergedSubscription, Default)]

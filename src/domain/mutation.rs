@@ -137,7 +137,8 @@ where
     T: Effect + Send,
     F: AsyncFnOnce(&Work<'_>) -> Result<T, Error>,
 {
-    let outcome = attempt(services, ctx, action, change).await;
+    // On the heap: the futures of all mutations lie inside each other's in the engine, and their sizes would add up.
+    let outcome = Box::pin(attempt(services, ctx, action, change)).await;
     if let Err(error) = &outcome
         && let Some((kind, detail)) = refusal(error)
     {

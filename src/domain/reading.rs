@@ -220,7 +220,8 @@ impl ReadScope {
     pub async fn look_ahead<B: Batch>(&self, keys: Vec<B::Key>) {
         if !keys.is_empty() {
             // The loader takes what it knows already from its cache.
-            let _ = self.loader::<B>().try_load_many(keys).await;
+            // On the heap: pages look ahead at many things, and what they wait with lies inside each other in the engine.
+            let _ = Box::pin(self.loader::<B>().try_load_many(keys)).await;
         }
     }
 

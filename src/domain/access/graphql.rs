@@ -243,7 +243,7 @@ impl AccessQuery {
             let found = explain::explain(&scope, principal.read()?, permission, workspace).await?;
             Ok(found.map(AccessExplanationNode))
         };
-        answer(found.await)
+        answer(Box::pin(found).await)
     }
 }
 

@@ -217,7 +217,7 @@ impl ApiKeysQuery {
             }
             Ok(Some(api_key_connection(page)))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }
 

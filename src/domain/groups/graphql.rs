@@ -83,7 +83,7 @@ impl GroupNode {
             }
             Ok(Some(GroupMemberConnection(page.map(GroupMemberNode, |node| &node.0))))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }
 
@@ -147,7 +147,7 @@ impl GroupsQuery {
             let page = service::list(gql::services(ctx), &gql::scope(ctx), page).await?;
             Ok(Some(GroupConnection(page.map(GroupNode, |node| &node.0))))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }
 

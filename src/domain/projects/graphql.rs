@@ -118,7 +118,7 @@ impl ProjectNode {
             tasks::graphql::look_ahead(ctx, &scope, &page.items).await;
             Ok(Some(task_connection(page)))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }
 
@@ -240,7 +240,7 @@ impl ProjectsQuery {
             look_ahead(ctx, &scope, &page.items).await;
             Ok(Some(project_connection(page)))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }
 

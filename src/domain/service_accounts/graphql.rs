@@ -124,7 +124,7 @@ impl ServiceAccountsQuery {
             }
             Ok(Some(ServiceAccountConnection(page.map(ServiceAccountNode, |node| &node.0))))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }
 

@@ -153,10 +153,12 @@ async fn lists_show_what_one_may_see() {
             ("Borealis", &house.borealis),
         ] {
             // An open workspace is seen by members without its projects; here it is about what is not seen at all.
-            let is_hidden = !things.contains(&name) && !(name == "Open" && *who == "member of a private workspace");
+            let is_open_to_members = name == "Open" && *who == "member of a private workspace";
+            let is_shown = things.contains(&name);
+            let is_hidden = !is_shown && !is_open_to_members;
             for (document, hidden, missing) in ways(place, &unknown) {
-                let is_shown = things.contains(&name);
-                if !is_hidden && !(document.starts_with("query") && is_shown) {
+                let is_control = is_shown && document.starts_with("query");
+                if !is_hidden && !is_control {
                     continue;
                 }
                 let mut replies = Vec::new();

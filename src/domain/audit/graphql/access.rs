@@ -186,6 +186,6 @@ impl AccessAuditQuery {
             }
             Ok(Some(AccessChangeConnection(page.map(AccessChangeNode, |node| &node.0))))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }

@@ -130,7 +130,7 @@ impl MemberNode {
             let page = tasks::service::list_under(gql::services(ctx), &scope, parent, self.0.id, list).await?;
             Ok(Some(task_connection(page)))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }
 
@@ -198,7 +198,7 @@ pub async fn look_ahead(scope: &ReadScope, ids: Vec<MemberId>, selected: &Ahead<
     let loaded = ids.into_iter().map(|id| scope.load::<MemberById>(id));
     let members: Vec<Member> =
         futures::future::join_all(loaded).await.into_iter().filter_map(|found| found.ok()?).collect();
-    look_ahead_of(scope, &members, selected).await;
+    Box::pin(look_ahead_of(scope, &members, selected)).await;
 }
 
 async fn look_ahead_of(scope: &ReadScope, members: &[Member], selected: &Ahead<'_>) {
@@ -209,7 +209,7 @@ async fn look_ahead_of(scope: &ReadScope, members: &[Member], selected: &Ahead<'
         .map(|member| member.user_id);
     let ids = members.iter().map(|member| member.id).collect();
     let grants = selected.field("roleGrants");
-    futures::join!(scope.look_ahead::<UserById>(gql::keys(people)), look_ahead_grants(scope, ids, &grants));
+    futures::join!(scope.look_ahead::<UserById>(gql::keys(people)), Box::pin(look_ahead_grants(scope, ids, &grants)));
 }
 
 /// Reads of members.

@@ -245,7 +245,7 @@ impl RoleGrantsQuery {
             }
             Ok(Some(RoleGrantConnection(page.map(RoleGrantNode, |node| &node.0))))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }
 

@@ -246,6 +246,6 @@ impl TasksQuery {
             look_ahead(ctx, &scope, &page.items).await;
             Ok(Some(task_connection(page)))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }

@@ -131,7 +131,7 @@ impl WorkspaceNode {
             scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]).await;
             Ok(Some(workspace_connection(service::list_under(gql::services(ctx), &scope, self.0.id, list).await?)))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 
     /// The projects in it, by name unless ordered otherwise.
@@ -155,7 +155,7 @@ impl WorkspaceNode {
             projects::graphql::look_ahead(ctx, &scope, &page.items).await;
             Ok(Some(project_connection(page)))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 
     /// The members who belong to it, in the order in which they were added.
@@ -194,7 +194,7 @@ impl WorkspaceNode {
             tasks::graphql::look_ahead(ctx, &scope, &page.items).await;
             Ok(Some(task_connection(page)))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }
 
@@ -302,6 +302,6 @@ impl WorkspacesQuery {
             }
             Ok(Some(workspace_connection(page)))
         };
-        answer(page.await)
+        answer(Box::pin(page).await)
     }
 }
