@@ -1,3 +1,5 @@
+DROP TRIGGER notify ON tenants;
+DROP FUNCTION app.on_tenant();
 DROP TRIGGER notify ON users;
 DROP TRIGGER notify ON sessions;
 DROP TRIGGER feed ON audit_logs;

@@ -55,6 +55,20 @@ $$;
 CREATE TRIGGER feed AFTER INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION app.on_feed('tenantry_events');
 CREATE TRIGGER feed AFTER INSERT ON audit_logs FOR EACH STATEMENT EXECUTE FUNCTION app.on_feed('tenantry_audit');
 
+-- Tenants whose state, name or plan is remembered elsewhere.
+CREATE FUNCTION app.on_tenant() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    PERFORM pg_notify('tenantry_tenants', NEW.id::text);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER notify AFTER UPDATE OF status, slug, plan_id ON tenants FOR EACH ROW
+    WHEN ((NEW.status, NEW.slug, NEW.plan_id) IS DISTINCT FROM (OLD.status, OLD.slug, OLD.plan_id))
+    EXECUTE FUNCTION app.on_tenant();
+
 -- Sessions and people whose sessions end.
 CREATE FUNCTION app.on_session_end() RETURNS trigger
     LANGUAGE plpgsql

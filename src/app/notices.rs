@@ -1,9 +1,9 @@
 //! What this process does with the notices of all processes, its own included.
 //!
 //! They come in the order of the commits behind them, and each is dealt with before the next: when subscribers are woken
-//! for an event, the rights that changed before it are forgotten already. When the connection was lost, everything that
-//! may have been missed is taken for changed, at once and again when it is back; until then the caches end by
-//! themselves, after four seconds at the latest.
+//! for an event, the rights that changed before it are forgotten already. When the connection was lost and is back,
+//! everything that may have been missed is taken for changed; until then the caches end by themselves, after four seconds
+//! at the latest.
 
 use std::{
     sync::{
@@ -22,8 +22,10 @@ use crate::{
     ids::{Id, SessionId, TenantId, UserId},
 };
 
-/// Changes of rights and of a tenant's state: `tenant:version`.
+/// Changes of rights: `tenant:version`.
 const ACCESS: &str = "tenantry_access";
+/// Changes of a tenant's state, slug or plan: the tenant.
+const TENANTS: &str = "tenantry_tenants";
 /// The outbox has grown, in a tenant with subscribers: the tenant.
 const EVENTS: &str = "tenantry_events";
 /// The audit log has grown, in a tenant with subscribers: the tenant.
@@ -52,7 +54,7 @@ impl Notices {
     /// # Errors
     /// [`ListenError`], with what to do.
     pub async fn start(services: &Services, url: &SecretString) -> Result<Self, ListenError> {
-        let listener = Listener::new(url, &[ACCESS, EVENTS, AUDIT, SESSIONS])?;
+        let listener = Listener::new(url, &[ACCESS, TENANTS, EVENTS, AUDIT, SESSIONS])?;
         let ears = listener.connect(&services.db).await?;
         let connected = Arc::new(AtomicBool::new(true));
         set(&connected, true);
@@ -79,7 +81,6 @@ async fn listen(services: Services, listener: Listener, mut ears: Ears, connecte
             heed(&services, &notice).await;
         }
         set(&connected, false);
-        everything_changed(&services);
         tracing::warn!("the connection for notices was lost; changes elsewhere are seen when cache entries end");
         let mut pause = Duration::from_millis(50);
         ears = loop {
@@ -110,9 +111,21 @@ async fn heed(services: &Services, notice: &Notice) {
     let payload = notice.payload.as_str();
     let known = match notice.channel.as_str() {
         ACCESS => {
-            let tenant = payload.split_once(':').and_then(|(tenant, _)| id::<TenantId>(tenant));
+            let read = payload.split_once(':');
+            let read = read.and_then(|(tenant, version)| Some((id::<TenantId>(tenant)?, version.parse().ok()?)));
+            if let Some((tenant, version)) = read {
+                // Entries of this version or a later one stay: our own changes are announced to us as well.
+                services.memberships.changed(tenant, version);
+                services.live.changed(Change::Tenant(tenant));
+            }
+            read.is_some()
+        }
+        TENANTS => {
+            let tenant = id::<TenantId>(payload);
             if let Some(tenant) = tenant {
-                access_changed(services, tenant).await;
+                services.tenants.forget(tenant).await;
+                services.identity.api_keys().forget_tenant(tenant);
+                services.live.changed(Change::Tenant(tenant));
             }
             tenant.is_some()
         }
@@ -147,14 +160,6 @@ async fn heed(services: &Services, notice: &Notice) {
     }
 }
 
-/// Rights or state of a tenant are different.
-async fn access_changed(services: &Services, tenant: TenantId) {
-    services.memberships.forget(tenant);
-    services.tenants.forget(tenant).await;
-    services.identity.api_keys().forget_tenant(tenant);
-    services.live.changed(Change::Tenant(tenant));
-}
-
 fn id<T: Id>(text: &str) -> Option<T> {
     text.parse().ok().map(T::from_uuid)
 }
@@ -162,6 +167,7 @@ fn id<T: Id>(text: &str) -> Option<T> {
 fn channel_label(channel: &str) -> &'static str {
     match channel {
         ACCESS => "access",
+        TENANTS => "tenants",
         EVENTS => "events",
         AUDIT => "audit",
         SESSIONS => "sessions",

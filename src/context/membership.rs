@@ -99,12 +99,20 @@ impl CacheKey for Place {
 /// the latest when the entry ends, after at most four seconds. Writes do not trust it: they ask again inside their own
 /// transaction.
 #[derive(Clone)]
-pub struct MembershipCache(Arc<Cache<Place, Membership>>);
+pub struct MembershipCache {
+    entries: Arc<Cache<Place, Membership>>,
+    /// The versions of rights that this process has heard of: what is older is no entry, whoever has stored it.
+    heard: moka::sync::Cache<TenantId, i64>,
+}
+
+/// How much longer than an entry a version is remembered: longer than a look-up takes.
+const LOOK_UP: Duration = Duration::from_secs(60);
 
 impl MembershipCache {
     /// Keeps memberships for `ttl`.
     pub fn new(ttl: Duration, clock: Clock, shared: Option<&SharedCache>) -> Self {
-        Self(Arc::new(Cache::new("rights", ttl, clock, shared)))
+        let heard = moka::sync::Cache::builder().time_to_live(ttl + LOOK_UP).build();
+        Self { entries: Arc::new(Cache::new("rights", ttl, clock, shared)), heard }
     }
 
     /// The principal's place in the scope's tenant; `None` if it has none. At most four SQL statements in one flight.
@@ -119,8 +127,10 @@ impl MembershipCache {
         now: DateTime<Utc>,
     ) -> Result<Option<Arc<Membership>>, DbError> {
         let Some(who) = Who::of(principal) else { return Ok(None) };
-        let is_good = |known: &Membership| known.valid_until.is_none_or(|end| now < end);
-        let found = self.0.find(Place(scope.tenant, who), is_good, async || {
+        let version = self.heard.get(&scope.tenant).unwrap_or_default();
+        let is_good =
+            |known: &Membership| known.rights.version >= version && known.valid_until.is_none_or(|end| now < end);
+        let found = self.entries.find(Place(scope.tenant, who), is_good, async || {
             let tx = db.read(scope).await?;
             let found = load(&tx, principal, now).await?;
             tx.finish();
@@ -131,12 +141,19 @@ impl MembershipCache {
 
     /// Forgets everybody, because notices of changes may have been missed.
     pub fn forget_all(&self) {
-        self.0.forget_all();
+        self.entries.forget_all();
     }
 
     /// Forgets everybody in this tenant, because its rights have changed.
     pub fn forget(&self, tenant: TenantId) {
-        self.0.forget(tenant);
+        self.entries.forget(tenant);
+    }
+
+    /// The rights of this tenant have this version by now: entries with older ones are none from here on.
+    pub fn changed(&self, tenant: TenantId, version: i64) {
+        self.heard
+            .entry(tenant)
+            .and_upsert_with(|known| known.map_or(version, |known| known.into_value().max(version)));
     }
 }
 

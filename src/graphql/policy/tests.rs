@@ -200,8 +200,26 @@ fn only_what_is_left_out_is_not_checked() {
 }
 
 #[test]
+fn what_is_taken_in_the_end_is_the_price_of_the_answer() {
+    let plan = |text: &str| run(text, json!({}), &caller(&|_| true), &Limits::default()).expect("a plan");
+    let actual = |plan: &Plan, data| plan.actual_cost(&Value::from_json(data).expect("an answer"));
+    let list = plan("{ all: tasks(first: 10) { nodes { project { name } } totalCount } viewer { name } }");
+    assert_eq!(list.cost, 2 + 10 * 2 + 10 + 1);
+    let nodes = json!([{ "project": { "name": "a" } }, { "project": null }]);
+    let answer = json!({ "all": { "nodes": nodes, "totalCount": 2 }, "viewer": null });
+    assert_eq!(actual(&list, answer), 2 + (1 + 1) + 1 + 10);
+    assert_eq!(actual(&list, json!(null)), 1, "nothing came back, and nothing is free");
+    let many: Vec<_> = (0..50).map(|_| json!({ "project": { "name": "a" } })).collect();
+    assert_eq!(actual(&list, json!({ "all": { "nodes": many } })), list.cost, "never more than was asked for");
+    // What is asked for twice, under one key, is not paid less than once.
+    let twice = plan("{ viewer { name } ... on Query { viewer { name } } }");
+    assert!((1..=twice.cost).contains(&actual(&twice, json!({ "viewer": { "name": "a" } }))));
+}
+
+#[test]
 fn the_price_follows_size_and_weight() {
-    assert_eq!(cost("{ public }"), 0);
+    // Nothing is free.
+    assert_eq!(cost("{ public }"), 1);
     assert_eq!(cost("{ viewer { name } }"), 1);
     assert_eq!(cost("{ viewer { tasks { title } } }"), 1 + 5);
     // A connection is 2 + size × child, whether by nodes or by edges.

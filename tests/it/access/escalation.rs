@@ -25,7 +25,6 @@ async fn tried(attempt: &Attempt<'_>) -> String {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 async fn every_way_to_more_rights_is_refused_and_recorded() {
     let app = TestApp::start().await;
     let tenant = app.tenant().await;

@@ -115,6 +115,7 @@ const NO_METRICS: &[&str] = &[
     "tenantry_app",
     "tenantry_platform",
     "tenantry_access",
+    "tenantry_tenants",
     "tenantry_events",
     "tenantry_audit",
     "tenantry_sessions",

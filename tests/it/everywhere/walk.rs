@@ -370,6 +370,8 @@ fn text_for(name: &str) -> String {
     match name {
         "email" => "nobody@example.test".to_owned(),
         "slug" => super::super::support::app::unique("walk"),
+        // Many names are taken once.
+        "name" => super::super::support::app::unique("Demo"),
         "confirm" => "wrong".to_owned(),
         _ => format!("Demo {name}"),
     }

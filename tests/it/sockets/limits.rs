@@ -92,3 +92,44 @@ async fn a_client_that_does_not_read_is_closed_and_others_get_everything() {
     assert!(matches!(code, Some(4429) | None), "{code:?}");
     assert!(before < EVENTS, "it got everything, so it was not slow");
 }
+
+#[tokio::test]
+async fn a_subscription_is_paid_for_like_every_operation() {
+    let app = TestApp::with(|settings| {
+        (settings.rates.rate_principal_points, settings.rates.rate_principal_refill) = (10, 1);
+    })
+    .await;
+    let tenant = app.tenant().await;
+    let mut socket = Socket::of(&tenant.owner).await;
+    let mut refused = None;
+    for _ in 0..15 {
+        let id = socket.subscribe("subscription { nothing }", json!({})).await;
+        let codes = socket.refused(&id).await;
+        if codes == ["RATE_LIMITED"] {
+            refused = Some(id);
+            break;
+        }
+    }
+    assert!(refused.is_some(), "what cannot run is asked for again and again for nothing");
+}
+
+#[tokio::test]
+async fn credentials_are_not_tried_for_nothing() {
+    let app = TestApp::with(|settings| {
+        (settings.rates.rate_address_points, settings.rates.rate_address_refill) = (10, 1);
+    })
+    .await;
+    let tenant = app.tenant().await;
+    let guess = hello(&tenant.owner.with_token("nonsense"));
+    for _ in 0..20 {
+        match Socket::init(&app, guess.clone()).await.1 {
+            Heard::Closed(4401, _) => {}
+            Heard::Closed(4429, reason) => {
+                assert!(reason.starts_with("RATE_LIMITED"), "{reason}");
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("a credential was tried twenty times");
+}
