@@ -112,6 +112,11 @@ pub struct ServerSettings {
     /// Who may ask for the schema: `auth` (whoever is signed in), `all` or `off`.
     #[arg(long, value_name = "WHO", default_value = "auth", value_parser = one_of::<Introspection>())]
     pub introspection: Introspection,
+    /// Whether answers say how many SQL statements and rows they took. For development: the figures of something invisible
+    /// differ from those of something that is not there.
+    #[arg(long, value_name = "BOOL", default_value = "false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", action = clap::ArgAction::Set, value_parser = true_or_false)]
+    pub show_sql_figures: bool,
 }
 
 /// The connections to the database.

@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     config::{Key32, Settings},
     context::{Membership, Principal, Tenant},
+    db::Stats,
     domain::identity::types::Email,
     graphql::{
         ApiError, ErrorCode,
@@ -242,8 +243,8 @@ fn is_shown(standing: &Standing) -> bool {
     matches!(standing.key.policy(), "tenant" | "principal")
 }
 
-/// `extensions.cost` of an answer.
-pub(super) fn cost(requested: u64, actual: u64, standings: &[Standing], sql_statements: u32, rows: u32) -> Value {
+/// `extensions.cost` of an answer; with what it cost the database only where `sql` is to be shown.
+pub(super) fn cost(requested: u64, actual: u64, standings: &[Standing], sql: Option<&Stats>) -> Value {
     let bucket = |policy: &str| {
         let standing = standings.iter().find(|standing| standing.key.policy() == policy);
         standing.map_or(Value::Null, |standing| {
@@ -254,14 +255,17 @@ pub(super) fn cost(requested: u64, actual: u64, standings: &[Standing], sql_stat
             ])
         })
     };
-    object([
+    let mut cost = object([
         ("requested", requested.into()),
         ("actual", actual.into()),
         ("tenant", bucket("tenant")),
         ("principal", bucket("principal")),
-        ("sqlStatements", sql_statements.into()),
-        ("rows", rows.into()),
-    ])
+    ]);
+    if let (Value::Object(cost), Some(sql)) = (&mut cost, sql) {
+        cost.insert(Name::new("sqlStatements"), sql.statements().into());
+        cost.insert(Name::new("rows"), sql.rows().into());
+    }
+    cost
 }
 
 fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {

@@ -58,8 +58,6 @@ impl Notices {
         let ears = listener.connect(&services.db).await?;
         let connected = Arc::new(AtomicBool::new(true));
         set(&connected, true);
-        // What changed while this process started.
-        everything_changed(services);
         let task = tokio::spawn(listen(services.clone(), listener, ears, Arc::clone(&connected)));
         Ok(Self { connected, task })
     }

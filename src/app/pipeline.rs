@@ -184,7 +184,7 @@ impl App {
         if let Some(conflict) = response.errors.iter().find_map(idempotency_conflict) {
             return Err(Box::new(conflict));
         }
-        let cost = metering::cost(plan.cost, actual, &standings, stats.statements(), stats.rows());
+        let cost = metering::cost(plan.cost, actual, &standings, self.show_sql_figures.then_some(stats));
         response.extensions.insert("cost".to_owned(), cost);
         let mut answer = OutgoingResponse::new(Outcome::Executed(response));
         if ctx.idempotency.as_ref().is_some_and(|idempotency| idempotency.replayed.load(Ordering::SeqCst)) {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use serde_json::{Value, json};
 use tenantry::access::{BuiltinRole, Permission, PermissionSet, RoleLevel};
 
 use super::{
@@ -9,7 +10,8 @@ use super::{
     fixture,
     walk::{Root, Walk, directive},
 };
-use crate::support::app::{TestApp, TestUser};
+use crate::access::role_id;
+use crate::support::app::{TestApp, TestTenant, TestUser};
 
 /// What the schema says about a caller with these rights somewhere in the tenant.
 fn declared(root: &Root, held: Option<PermissionSet>) -> &'static str {
@@ -57,6 +59,15 @@ async fn what_the_schema_declares_is_what_happens() {
         callers.push((role.key().to_owned(), Some(held), user));
     }
 
+    // Roles that the tenant made itself: one by one right, one that inherits and takes something away.
+    let reader = own_role(&tenant, "Reader of tasks", json!({ "permissions": ["tasks:read"] })).await;
+    callers.push(("own:reader".to_owned(), Some(PermissionSet::of(&[Permission::TasksRead])), reader));
+    let developer = role_id(&tenant.owner, "developer").await;
+    let cautious = json!({ "inheritsRoleId": developer, "deniedPermissions": ["tasks:delete", "api_keys:create"] });
+    let held = BuiltinRole::Developer.permissions();
+    let held = held.minus(PermissionSet::of(&[Permission::TasksDelete, Permission::ApiKeysCreate])).closure();
+    callers.push(("own:cautious".to_owned(), Some(held), own_role(&tenant, "Cautious developer", cautious).await));
+
     let walk = Walk::new();
     let mut table = String::new();
     for root in walk.roots() {
@@ -80,6 +91,16 @@ async fn what_the_schema_declares_is_what_happens() {
         writeln!(table, "{:<22} {}", root.name, admitted.join(" ")).expect("a String takes everything");
     }
     insta::assert_snapshot!("access_matrix", table);
+}
+
+/// A member who holds nothing but a role made for the purpose.
+async fn own_role(tenant: &TestTenant, name: &str, mut role: Value) -> TestUser {
+    role["name"] = json!(name);
+    let role = tenant.owner.mutate("roleCreate", "role { id }", role).await.at("/role/id");
+    let member = tenant.member_with(Vec::new(), None).await;
+    let principal = json!({ "memberId": member.member });
+    tenant.owner.mutate("roleGrantCreate", "roleGrant { id }", json!({ "principal": principal, "roleId": role })).await;
+    member
 }
 
 async fn anonymous(walk: &Walk, root: &Root, caller: &TestUser) -> String {

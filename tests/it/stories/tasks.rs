@@ -85,18 +85,24 @@ async fn rights_on_one_workspace_end_there() {
 }
 
 #[tokio::test]
-async fn a_demotion_stops_the_next_write_although_the_rights_are_cached() {
+async fn a_demotion_by_another_process_stops_the_next_write() {
     let app = TestApp::start().await;
     let tenant = app.tenant().await;
     let project = tenant.project("Atlas").await;
     let editor = tenant.member_on("workspace_editor", Some(tenant.workspace)).await;
     let input = json!({ "projectId": project, "title": "Allowed" });
     editor.mutate("taskCreate", "task { id }", input.clone()).await;
-    // Another process takes the role away: this one has the rights in its cache and is told nothing.
+    // This process has the rights in its cache. It hears of the change in a moment; the write does not wait for that.
     let member = tenantry::ids::Id::uuid(editor.member.expect("a member"));
     app.database.run("tenantry", &format!("DELETE FROM role_grants WHERE member_id = '{member}'")).await;
     let late = editor.try_mutate("taskCreate", "task { id }", input).await;
-    assert_eq!(late.payload("taskCreate").user_errors(), ["NOT_FOUND at input.projectId"]);
+    let refused_by_the_pass = late.codes() == ["FORBIDDEN"];
+    assert!(
+        refused_by_the_pass || late.payload("taskCreate").user_errors() == ["NOT_FOUND at input.projectId"],
+        "{late:?}"
+    );
+    let tasks = tenant.owner.query("{ tasks { totalCount } }", json!({})).await;
+    assert_eq!(tasks.data()["tasks"]["totalCount"], 1);
 }
 
 #[tokio::test]

@@ -100,6 +100,7 @@ impl TestApp {
         let mut settings = Settings::default();
         settings.pool.pool_size = 4;
         settings.server.base_domain = Some("tenantry.test".to_owned());
+        settings.server.show_sql_figures = true;
         generous(&mut settings.rates);
         change(&mut settings);
         let url = database.url("tenantry_app").into();
@@ -213,8 +214,12 @@ impl TestTenant {
 
     /// A new member with this role, tenant-wide or on one workspace.
     pub async fn member_on(&self, role: &str, workspace: Option<WorkspaceId>) -> TestUser {
+        self.member_with(vec![role.to_owned()], workspace).await
+    }
+
+    /// A new member with these roles, which may be none.
+    pub async fn member_with(&self, roles: Vec<String>, workspace: Option<WorkspaceId>) -> TestUser {
         let person = self.app.person().await;
-        let roles = vec![role.to_owned()];
         let services = &self.app.app.services;
         let member = platform::service::member_add(services, "test", self.named().await, person.user, roles, workspace)
             .await
