@@ -133,13 +133,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    feed_watches (tenant_id) {
-        tenant_id -> Uuid,
-        until -> Timestamptz,
-    }
-}
-
-diesel::table! {
     export_tickets (tenant_id, token_hash) {
         tenant_id -> Uuid,
         token_hash -> Bytea,
@@ -147,6 +140,13 @@ diesel::table! {
         principal -> Text,
         expires_at -> Timestamptz,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    feed_watches (tenant_id) {
+        tenant_id -> Uuid,
+        until -> Timestamptz,
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{store, types::AuditLog};
 use crate::{
     db::{DbError, TenantTx},
-    domain::live::feed::{Position, Source},
+    domain::live::feed::{Position, Rows, Source},
     ids::{AuditLogId, EventId, Id},
 };
 
@@ -27,7 +27,7 @@ impl Source for AuditEntries {
         horizon: i64,
         floor: Uuid,
         limit: i64,
-    ) -> Result<Vec<(Position, Option<Self::Item>)>, DbError> {
+    ) -> Result<Rows<Self::Item>, DbError> {
         let rows = store::settled(tx, after, horizon, floor, limit).await?;
         let rows = rows.into_iter();
         Ok(rows.map(|(xact, entry)| (Position { xact, id: entry.id.uuid() }, Some(Arc::new(entry)))).collect())

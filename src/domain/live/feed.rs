@@ -50,6 +50,9 @@ pub struct Position {
     pub id: Uuid,
 }
 
+/// Rows with their places; `None` for a row that nobody waits for.
+pub type Rows<T> = Vec<(Position, Option<T>)>;
+
 /// What a feed is read from.
 pub trait Source: Send + Sync + 'static {
     /// A row, with what every subscriber needs of it.
@@ -66,7 +69,7 @@ pub trait Source: Send + Sync + 'static {
         horizon: i64,
         floor: Uuid,
         limit: i64,
-    ) -> impl Future<Output = Result<Vec<(Position, Option<Self::Item>)>, DbError>> + Send;
+    ) -> impl Future<Output = Result<Rows<Self::Item>, DbError>> + Send;
 
     /// Whether there are rows of transactions at `horizon` or above.
     fn waits(tx: &TenantTx, horizon: i64, floor: Uuid) -> impl Future<Output = Result<bool, DbError>> + Send;

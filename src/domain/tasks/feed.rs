@@ -10,7 +10,7 @@ use crate::{
     db::{DbError, TenantTx},
     domain::{
         audit::feed::{self, StoredEvent},
-        live::feed::{Position, Source},
+        live::feed::{Position, Rows, Source},
     },
     ids::{EventId, Id, ProjectId, TaskId, WorkspaceId},
 };
@@ -109,7 +109,7 @@ impl Source for TaskEvents {
         horizon: i64,
         floor: Uuid,
         limit: i64,
-    ) -> Result<Vec<(Position, Option<Self::Item>)>, DbError> {
+    ) -> Result<Rows<Self::Item>, DbError> {
         let rows = feed::events_page(tx, after, horizon, floor, limit).await?;
         let mut events: Vec<_> = rows.into_iter().map(|(at, event)| (at, TaskEvent::of(event))).collect();
         let single = |event: &TaskEvent| (event.kind != ChangeKind::Imported).then(|| event.tasks.first().copied());

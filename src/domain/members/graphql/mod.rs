@@ -1,4 +1,4 @@
-//! Members in the API, and the people behind them: what is read. Changes are in [`mutations`].
+//! Members in the API, and the people behind them: what is read. Changes are in `mutations`.
 
 mod mutations;
 

@@ -1,4 +1,4 @@
-//! Tasks in the API: what is read. Changes are in [`mutations`].
+//! Tasks in the API: what is read. Changes are in `mutations`.
 
 mod mutations;
 mod subscription;

@@ -1,4 +1,4 @@
-//! Workspaces in the API: what is read. Changes are in [`mutations`].
+//! Workspaces in the API: what is read. Changes are in `mutations`.
 
 mod mutations;
 mod roster;
