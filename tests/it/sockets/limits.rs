@@ -18,9 +18,11 @@ async fn a_socket_carries_so_many_subscriptions_and_no_more() {
         socket.subscribe(TASKS, json!({})).await,
         socket.subscribe(TASKS, json!({})).await,
     ];
+    listening(&tenant, 3).await;
     let fourth = socket.subscribe(TASKS, json!({})).await;
     assert_eq!(socket.refused(&fourth).await, ["CONCURRENCY_LIMITED"]);
     socket.say(json!({ "type": "complete", "id": ids[0] })).await;
+    listening(&tenant, 2).await;
     let fifth = socket.subscribe(TASKS, json!({})).await;
     listening(&tenant, 3).await;
     let project = tenant.project("Atlas").await;
