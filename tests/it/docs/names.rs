@@ -74,7 +74,7 @@ fn every_path_and_every_test_exists() {
     for document in documents() {
         for (line, span) in spans(&document) {
             let (path, item) = span.split_once("::").map_or((span.as_str(), None), |(path, item)| (path, Some(item)));
-            let roots = ["src/", "bin/", "tests/", "docs/", "migrations/", "web/", ".ci/"];
+            let roots = ["src/", "bin/", "tests/", "docs/", "migrations/", "web/", "bench/", ".ci/"];
             // What a reader is to put a name into is no path, nor is a command.
             if !roots.iter().any(|root| path.starts_with(root)) || path.contains(['<', '…', '*', ' ', '{']) {
                 continue;
