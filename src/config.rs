@@ -96,6 +96,10 @@ pub struct ServerSettings {
     /// Web origins that may call the API from a browser, separated by commas.
     #[arg(long, value_name = "ORIGIN,…", default_value = "", value_parser = origin, hide_default_value = true)]
     pub cors_origins: Origins,
+    /// How many threads serve requests, each with its share of the database connections; by default one for each core. With
+    /// 0, requests run on the threads of everything else.
+    #[arg(long, value_name = "COUNT", default_value_t = cores(), value_parser = within::<usize>(0, 256))]
+    pub workers: usize,
     /// The longest request body in bytes.
     #[arg(long, value_name = "BYTES", default_value = "262144", value_parser = within::<usize>(1_024, 16_777_216))]
     pub max_body_bytes: usize,
@@ -377,5 +381,9 @@ impl KeySettings {
 
 /// Four connections for each core: more backends than that cost PostgreSQL more than they bring.
 fn default_pool_size() -> usize {
-    std::thread::available_parallelism().map_or(2, |cores| (cores.get() * 4).max(2))
+    (cores() * 4).max(2)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

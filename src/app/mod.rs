@@ -26,6 +26,7 @@ use crate::{
     domain::{Services, audit::RefusalQueue, identity, live::Live},
     graphql::{
         cursor::CursorKey,
+        inputs::Inputs,
         policy::{Limits, PolicyTable, PolicyTableError},
     },
     kv::{BadRedisUrl, Kv},
@@ -68,7 +69,9 @@ pub struct App {
     pub services: Services,
     /// The API.
     pub schema: Schema,
+    schema_for_valid_documents: Schema,
     table: PolicyTable,
+    inputs: Inputs,
     limits: Limits,
     introspection: Introspection,
     show_sql_figures: bool,
@@ -95,8 +98,11 @@ impl App {
         platform_url: Option<&SecretString>,
         clock: Clock,
     ) -> Result<Arc<Self>, AppError> {
-        let options =
-            PoolOptions { size: settings.pool.pool_size, wait: Duration::from_millis(settings.pool.pool_wait_ms) };
+        let options = PoolOptions {
+            size: settings.pool.pool_size,
+            wait: Duration::from_millis(settings.pool.pool_wait_ms),
+            shares: settings.server.workers,
+        };
         let db = Db::new(database_url, platform_url, &options)?;
         db.check_login().await??;
         let pending = migrate::pending(database_url.expose_secret()).await?;
@@ -104,7 +110,8 @@ impl App {
             return Err(AppError::Pending(pending));
         }
         let schema = schema::build();
-        let table = PolicyTable::from_sdl(&schema::sdl(&schema)).map_err(AppError::Policy)?;
+        let sdl = schema::sdl(&schema);
+        let table = PolicyTable::from_sdl(&sdl).map_err(AppError::Policy)?;
         let kv = match &settings.redis.redis_url {
             Some(url) => Some(Kv::start(url, Duration::from_millis(settings.redis.redis_timeout_ms)).await?),
             None => None,
@@ -126,7 +133,7 @@ impl App {
             live: Live::new(&db, &clock),
             db,
             clock: clock.clone(),
-            memberships: MembershipCache::new(cache_ttl, clock.clone(), shared.as_ref()),
+            memberships: MembershipCache::new(!cache_ttl.is_zero(), clock.clone(), shared.as_ref()),
             tenants: TenantCache::new(cache_ttl, clock.clone(), shared.as_ref()),
             cursors: CursorKey::new(keys.cursor.expose()),
             principal_rate: metering::principal_rate(settings),
@@ -139,7 +146,9 @@ impl App {
             kv,
             services,
             schema,
+            schema_for_valid_documents: schema::build_for_valid_documents(),
             table,
+            inputs: Inputs::from_sdl(&sdl),
             limits: limits(settings),
             introspection: settings.server.introspection,
             show_sql_figures: settings.server.show_sql_figures,

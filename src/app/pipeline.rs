@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     App,
+    documents::Parsed,
     metering::{self, Payer},
 };
 use crate::{
@@ -42,6 +43,7 @@ use crate::{
         error::code_of,
         policy::{self, Caller, Plan, document},
     },
+    http::reply::began,
     http::endpoint::{GraphqlBody, GraphqlService, IncomingRequest, Outcome, OutgoingResponse, Refusal, Transport},
     limits::{Standing, lanes::Turn},
 };
@@ -161,6 +163,10 @@ impl App {
             Principal::ApiKey { key, .. } => ctx.tenant.as_ref().map(|tenant| (tenant.id, key)),
             _ => None,
         };
+        // Validated before; its variables are all that is new.
+        let is_known = parsed.is_valid()
+            && document::operation(&parsed, body.operation_name.as_deref())
+                .is_ok_and(|(_, chosen)| self.inputs.fit(&chosen.node, &variables));
         let ctx = Arc::new(ctx);
         let reading = Arc::new(Reading::new(self.services.db.clone(), Arc::clone(&ctx)));
         let mut engine = Request::new("")
@@ -170,9 +176,11 @@ impl App {
             .data(Buckets(taken.standings.as_slice().into()));
         engine.operation_name = body.operation_name;
         engine.set_parsed_query(ExecutableDocument::clone(&parsed));
-        // Without tokio's budget for one poll (128 steps): a level with more look-ups than that would fill the loaders in
-        // several turns, each a statement of its own. The loaders give way to other tasks themselves.
-        let mut response = tokio::task::unconstrained(self.schema.execute(engine)).await;
+        let schema = if is_known { &self.schema_for_valid_documents } else { &self.schema };
+        let mut response = reading.drive(schema.execute(engine)).await;
+        if !is_known && began(&response) {
+            parsed.found_valid();
+        }
         reading.close();
         if let Some((tenant, key)) = key_used {
             api_keys::service::touch(&self.services, tenant, key, &ctx);
@@ -210,7 +218,7 @@ impl App {
     }
 
     /// The parsed document of a request, whose variables are completed by their defaults.
-    pub(super) fn parse(&self, body: &mut GraphqlBody) -> Result<Arc<ExecutableDocument>, Box<Refusal>> {
+    pub(super) fn parse(&self, body: &mut GraphqlBody) -> Result<Arc<Parsed>, Box<Refusal>> {
         let Some(text) = &body.query else {
             let message = "Send the document in `query`; documents by hash alone are not supported.";
             return Err(Box::new(Refusal::new(ErrorCode::PersistedQueryNotFound, message)));
@@ -320,7 +328,7 @@ impl App {
             stats: Arc::clone(stats),
         };
         let now = self.services.clock.now();
-        let found = self.services.memberships.find(&self.services.db, &scope, principal, now).await;
+        let found = self.services.memberships.find(&self.services.db, &scope, tenant, principal, now).await;
         let membership = found.map_err(|error| Box::new(db_error(&error).into()))?;
         let Some(membership) = membership else {
             // To a stranger the tenant does not exist; a key whose owner is gone is no credential any more.

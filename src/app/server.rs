@@ -19,6 +19,7 @@ use crate::{
         router::{self, InvalidOrigin, Origin},
         server::{self, Times},
         socket::{self, Sockets},
+        workers::Workers,
     },
     telemetry::{Metrics, metrics},
 };
@@ -43,6 +44,9 @@ pub enum ServeError {
     /// The database cannot be asked.
     #[error("the database cannot be used")]
     Db(#[from] DbError),
+    /// The threads that serve requests cannot be started.
+    #[error("the system gives no threads to serve requests on")]
+    Threads(#[source] std::io::Error),
     /// What other processes announce cannot be heard.
     #[error(transparent)]
     Notices(#[from] ListenError),
@@ -200,7 +204,7 @@ impl App {
             stopping: stopping.clone(),
         });
         let (admin_stop, admin_stopped) = tokio::sync::oneshot::channel::<()>();
-        let admin = tokio::spawn(server::serve(listeners.admin, admin, Times::default(), async move {
+        let admin = tokio::spawn(server::serve(listeners.admin, admin, Times::default(), None, async move {
             let _ = admin_stopped.await;
         }));
         let upkeep = tokio::spawn(upkeep(self.services.db.clone()));
@@ -212,7 +216,8 @@ impl App {
             sockets.stop();
         };
         tracing::info!(api = %listeners.api_address, admin = %listeners.admin_address, "serving");
-        let drained = server::serve(listeners.api, routes, times, stop).await;
+        let workers = Workers::start(settings.server.workers, crate::db::use_share).map_err(ServeError::Threads)?;
+        let drained = server::serve(listeners.api, routes, times, Some(&workers), stop).await;
         if drained.cut > 0 {
             tracing::warn!(connections = drained.cut, "the time of grace is over; connections were cut off");
         }

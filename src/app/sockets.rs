@@ -23,6 +23,7 @@ use tracing::Instrument;
 
 use super::{
     App,
+    documents::Parsed,
     metering::{self, Payer},
 };
 use crate::{
@@ -176,7 +177,7 @@ async fn admit(app: &App, transport: &Transport) -> Result<RequestContext, Box<R
 
 /// An operation that runs.
 struct Running {
-    document: Arc<ExecutableDocument>,
+    document: Arc<Parsed>,
     name: Option<String>,
     variables: async_graphql::Variables,
 }
@@ -405,7 +406,8 @@ impl Listener {
         engine.operation_name.clone_from(&running.name);
         engine.set_parsed_query(ExecutableDocument::clone(&running.document));
         let noted = Noted::note(self, running);
-        let responses = app.schema.execute_stream(engine).map(move |mut response| {
+        let events = app.schema.execute_stream(engine);
+        let responses = Arc::clone(&reading).drive_all(events).map(move |mut response| {
             let _noted = &noted;
             // Each event has its own reads; what they hold goes back before the event is sent.
             reading.close();

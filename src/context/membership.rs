@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Principal,
+    Principal, Tenant,
     principal::GrantHolder,
     store::{self, Holder},
 };
@@ -95,8 +95,9 @@ impl CacheKey for Place {
 
 /// Memberships by tenant and principal.
 ///
-/// A change of rights in this process empties the tenant's part at once; other processes see it when they hear of it, at
-/// the latest when the entry ends, after at most four seconds. Writes do not trust it: they ask again inside their own
+/// An entry holds as long as the tenant's rights have the version at which it was read. A change of rights in this process
+/// empties the tenant's part at once; other processes see it when they hear of it, at the latest when they ask for the
+/// tenant again, whose state is believed for four seconds at most. Writes do not trust it: they ask again inside their own
 /// transaction.
 #[derive(Clone)]
 pub struct MembershipCache {
@@ -105,17 +106,21 @@ pub struct MembershipCache {
     heard: moka::sync::Cache<TenantId, i64>,
 }
 
+/// How long an entry is kept: so long that who works with a tenant is seldom read again, and who left takes no room.
+const KEPT: Duration = Duration::from_secs(10 * 60);
 /// How much longer than an entry a version is remembered: longer than a look-up takes.
 const LOOK_UP: Duration = Duration::from_secs(60);
 
 impl MembershipCache {
-    /// Keeps memberships for `ttl`.
-    pub fn new(ttl: Duration, clock: Clock, shared: Option<&SharedCache>) -> Self {
-        let heard = moka::sync::Cache::builder().time_to_live(ttl + LOOK_UP).build();
-        Self { entries: Arc::new(Cache::new("rights", ttl, clock, shared)), heard }
+    /// Keeps memberships, or nothing at all.
+    pub fn new(is_on: bool, clock: Clock, shared: Option<&SharedCache>) -> Self {
+        let kept = if is_on { KEPT } else { Duration::ZERO };
+        let heard = moka::sync::Cache::builder().time_to_live(kept + LOOK_UP).build();
+        Self { entries: Arc::new(Cache::new("rights", kept, clock, shared)), heard }
     }
 
-    /// The principal's place in the scope's tenant; `None` if it has none. At most four SQL statements in one flight.
+    /// The principal's place in the tenant, which is the scope's; `None` if it has none. At most four SQL statements in one
+    /// flight.
     ///
     /// # Errors
     /// [`DbError`] if the database cannot be asked.
@@ -123,11 +128,12 @@ impl MembershipCache {
         &self,
         db: &Db,
         scope: &Scope,
+        tenant: &Tenant,
         principal: &Principal,
         now: DateTime<Utc>,
     ) -> Result<Option<Arc<Membership>>, DbError> {
         let Some(who) = Who::of(principal) else { return Ok(None) };
-        let version = self.heard.get(&scope.tenant).unwrap_or_default();
+        let version = self.heard.get(&scope.tenant).unwrap_or_default().max(tenant.rights_version);
         let is_good =
             |known: &Membership| known.rights.version >= version && known.valid_until.is_none_or(|end| now < end);
         let found = self.entries.find(Place(scope.tenant, who), is_good, async || {

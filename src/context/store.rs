@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods, QueryDsl, QueryableByName,
-    sql_types::{Array, Bool, Cidr, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Cidr, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -33,6 +33,8 @@ struct TenantRow {
     status: TenantStatus,
     #[diesel(sql_type = Jsonb)]
     limits: serde_json::Value,
+    #[diesel(sql_type = BigInt)]
+    rights_version: i64,
 }
 
 /// The tenant with this name. One statement.
@@ -43,18 +45,14 @@ pub(super) async fn find_tenant(
 ) -> Result<Option<Tenant>, DbError> {
     let call = match name {
         TenantName::Host(host) => tx
-            .call("SELECT tenant_id, slug, status, app.tenant_limits(tenant_id) AS limits FROM app.resolve_host({})")
+            .call("SELECT t.*, s.* FROM app.resolve_host({}) t, LATERAL app.tenant_state(t.tenant_id) s")
             .bind::<Text, _>(host.clone()),
         TenantName::Slug(slug) => tx
-            .call(
-                "SELECT tenant_id, slug, status, app.tenant_limits(tenant_id) AS limits FROM app.resolve_slug({}, {})",
-            )
+            .call("SELECT t.*, s.* FROM app.resolve_slug({}, {}) t, LATERAL app.tenant_state(t.tenant_id) s")
             .bind::<Text, _>(slug.clone())
             .bind::<Timestamptz, _>(now),
         TenantName::Id(id) => tx
-            .call(
-                "SELECT tenant_id, slug, status, app.tenant_limits(tenant_id) AS limits FROM app.resolve_tenant_id({})",
-            )
+            .call("SELECT t.*, s.* FROM app.resolve_tenant_id({}) t, LATERAL app.tenant_state(t.tenant_id) s")
             .bind::<SqlUuid, _>(*id),
     };
     let row: Option<TenantRow> = call.first().await?;
@@ -63,6 +61,7 @@ pub(super) async fn find_tenant(
         slug: row.slug.into(),
         status: row.status,
         limits: PlanLimits::of(&row.limits),
+        rights_version: row.rights_version,
     }))
 }
 
@@ -380,6 +379,8 @@ struct IndexRow {
     ends_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Jsonb)]
     limits: serde_json::Value,
+    #[diesel(sql_type = BigInt)]
+    rights_version: i64,
 }
 
 /// An API key as it is found by its hash, before any tenant context.
@@ -396,8 +397,7 @@ pub(crate) struct KeyFound {
 pub(crate) async fn find_key_by_hash(tx: &PersonTx, hash: [u8; 32]) -> Result<Option<KeyFound>, DbError> {
     let row: Option<IndexRow> = tx
         .call(
-            "SELECT tenant_id, api_key_id, slug, status, revoked_at, ends_at, app.tenant_limits(tenant_id) AS limits \
-             FROM app.find_api_key({})",
+            "SELECT k.*, s.* FROM app.find_api_key({}) k, LATERAL app.tenant_state(k.tenant_id) s",
         )
         .bind::<diesel::sql_types::Binary, _>(hash.to_vec())
         .first()
@@ -409,6 +409,7 @@ pub(crate) async fn find_key_by_hash(tx: &PersonTx, hash: [u8; 32]) -> Result<Op
             slug: row.slug.into(),
             status: row.status,
             limits: PlanLimits::of(&row.limits),
+            rights_version: row.rights_version,
         },
         revoked_at: row.revoked_at,
         ends_at: row.ends_at,

@@ -42,6 +42,8 @@ pub struct Tenant {
     pub status: TenantStatus,
     /// What its plan says about limits.
     pub limits: PlanLimits,
+    /// The version that its rights had when it was asked for: rights that were read at an earlier one count no more.
+    pub rights_version: i64,
 }
 
 mod shared_text {

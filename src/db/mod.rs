@@ -27,6 +27,7 @@ mod pool;
 mod raw;
 mod schema;
 pub mod scope;
+mod shares;
 pub mod tables;
 mod text_enum;
 mod tx;
@@ -43,20 +44,22 @@ pub use self::{
     notices::{Ears, ListenError, Listener, Lost, Notice},
     pool::{BadUrl, PoolOptions},
     raw::{Raw, TenantSql},
+    shares::use_share,
     tx::{Person, PersonTx, PlatformTx, Scope, TenantTx, WriteTx},
 };
 use crate::ids::{RequestId, UserId};
 use pool::ConnectionPool;
+use shares::Shares;
 
 /// The database, lent out as transactions only.
 #[derive(Clone)]
 pub struct Db {
-    app: ConnectionPool,
+    app: Arc<Shares>,
     platform: Option<ConnectionPool>,
 }
 
 /// How many connections a pool has and how many wait for one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PoolStatus {
     /// Connections that may exist.
     pub max: usize,
@@ -75,7 +78,7 @@ impl Db {
     /// [`BadUrl`] if a URL cannot be parsed.
     pub fn new(app: &SecretString, platform: Option<&SecretString>, options: &PoolOptions) -> Result<Self, BadUrl> {
         let platform = platform.map(|url| ConnectionPool::new(url, options)).transpose()?;
-        Ok(Self { app: ConnectionPool::new(app, options)?, platform })
+        Ok(Self { app: Arc::new(Shares::new(app, options)?), platform })
     }
 
     fn platform_pool(&self) -> Result<&ConnectionPool, DbError> {
@@ -88,7 +91,7 @@ impl Db {
     /// [`DbError::PoolExhausted`] and [`DbError::Unavailable`]; [`DbError::WaitsWhileHolding`] if the request already
     /// holds a connection.
     pub async fn read(&self, scope: &Scope) -> Result<TenantTx, DbError> {
-        TenantTx::begin(&self.app, scope, false).await
+        TenantTx::begin(self.app.here(), scope, false).await
     }
 
     /// Opens a transaction for one mutation inside the scope's tenant.
@@ -96,7 +99,7 @@ impl Db {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn begin(&self, scope: &Scope) -> Result<WriteTx, DbError> {
-        WriteTx::begin(&self.app, scope).await
+        WriteTx::begin(self.app.here(), scope).await
     }
 
     /// Opens a transaction in which an operator changes something inside one tenant.
@@ -112,7 +115,7 @@ impl Db {
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn person(&self, user: Option<UserId>, stats: &Arc<Stats>) -> Result<PersonTx, DbError> {
-        PersonTx::begin(&self.app, user, stats).await
+        PersonTx::begin(self.app.here(), user, stats).await
     }
 
     /// Opens a transaction for an operator across tenants.
@@ -123,15 +126,19 @@ impl Db {
         PlatformTx::begin(self.platform_pool()?, request, stats).await
     }
 
-    /// Figures of the runtime pool.
+    /// Figures of the runtime connections, all shares together.
     pub fn status(&self) -> PoolStatus {
-        let status = self.app.status();
-        PoolStatus { max: status.max_size, size: status.size, idle: status.available, waiting: status.waiting }
+        self.app.all().map(ConnectionPool::status).fold(PoolStatus::default(), |sum, status| PoolStatus {
+            max: sum.max + status.max_size,
+            size: sum.size + status.size,
+            idle: sum.idle + status.available,
+            waiting: sum.waiting + status.waiting,
+        })
     }
 
     /// Closes the pools; requests that still wait are refused.
     pub fn close(&self) {
-        self.app.close();
+        self.app.all().for_each(ConnectionPool::close);
         if let Some(platform) = &self.platform {
             platform.close();
         }

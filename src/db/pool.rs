@@ -22,6 +22,8 @@ pub struct PoolOptions {
     pub size: usize,
     /// How long a request waits for a connection before it is refused.
     pub wait: Duration,
+    /// Into how many shares the connections are divided, one for each thread that serves requests; 0: they are not.
+    pub shares: usize,
 }
 
 /// The transport of one pool: needed again to send a cancel request.

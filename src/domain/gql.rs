@@ -19,6 +19,7 @@ use crate::{
         codes::{ErrorCode, UserErrorCode},
         error::ApiError,
         ids::parse,
+        inline::Inline,
         user_error::UserError,
     },
     ids::{Id, InvalidId},
@@ -106,8 +107,17 @@ impl Listening {
     }
 }
 
-/// The answer of a nullable field: null where there is nothing to see, and an error that nulls this field alone.
-pub fn answer<T>(found: std::result::Result<Option<T>, Error>) -> Option<Result<T>> {
+/// The answer of a nullable field that gives an object.
+pub type Answer<T> = Option<Result<Inline<T>>>;
+
+/// The answer of a nullable field that gives an object: null where there is nothing to see, and an error that nulls this
+/// field alone.
+pub fn answer<T>(found: std::result::Result<Option<T>, Error>) -> Answer<T> {
+    nullable(found.map(|found| found.map(Inline)))
+}
+
+/// The same for a field that gives something else: an interface, a list.
+pub fn nullable<T>(found: std::result::Result<Option<T>, Error>) -> Option<Result<T>> {
     found.map_err(|error| error.into_api().into()).transpose()
 }
 

@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -47,6 +48,7 @@ pub struct Work<'w> {
     membership: Option<Arc<Membership>>,
     now: DateTime<Utc>,
     record: Mutex<Record>,
+    last: Mutex<Vec<BoxFuture<'w, Result<(), Error>>>>,
 }
 
 #[derive(Default)]
@@ -59,7 +61,13 @@ struct Record {
     access_changes: Vec<AccessChange>,
 }
 
-impl Work<'_> {
+impl<'w> Work<'w> {
+    /// Leaves a statement to the end, where it shares a flight with the audit entry and the events. For what nothing depends
+    /// on but the commit: a failure undoes the mutation.
+    pub fn lastly(&self, statement: impl Future<Output = Result<(), Error>> + Send + 'w) {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(statement));
+    }
+
     /// The instant of this mutation: every row it writes has the same.
     pub fn now(&self) -> DateTime<Utc> {
         self.now
@@ -88,6 +96,10 @@ impl Work<'_> {
     /// The rights this transaction has read.
     pub fn membership(&self) -> Option<&Membership> {
         self.membership.as_deref()
+    }
+
+    fn take_last(&self) -> Vec<BoxFuture<'w, Result<(), Error>>> {
+        std::mem::take(&mut *self.last.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn record(&self) -> std::sync::MutexGuard<'_, Record> {
@@ -137,8 +149,28 @@ where
     T: Effect + Send,
     F: AsyncFnOnce(&Work<'_>) -> Result<T, Error>,
 {
+    run_ahead(services, ctx, action, async |_| Ok(()), async |work, ()| change(work).await).await
+}
+
+/// The same for a change that begins with reads which depend on nobody's rights: `ahead` shares the first flight with the
+/// lock and the version of the rights. What it finds is shown to nobody before `change` has asked for the right to see it.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_ahead<T, A, R, F>(
+    services: &Services,
+    ctx: &RequestContext,
+    action: Action,
+    ahead: R,
+    change: F,
+) -> Result<Written<T>, Error>
+where
+    T: Effect + Send,
+    R: AsyncFnOnce(&WriteTx) -> Result<A, DbError>,
+    F: AsyncFnOnce(&Work<'_>, A) -> Result<T, Error>,
+{
     // On the heap: the futures of all mutations lie inside each other's in the engine, and their sizes would add up.
-    let outcome = Box::pin(attempt(services, ctx, action, change)).await;
+    let outcome = Box::pin(attempt(services, ctx, action, ahead, change)).await;
     if let Err(error) = &outcome
         && let Some((kind, detail)) = refusal(error)
     {
@@ -162,15 +194,17 @@ fn refusal(error: &Error) -> Option<(audit::Outcome, serde_json::Value)> {
     }
 }
 
-async fn attempt<T, F>(
+async fn attempt<T, A, R, F>(
     services: &Services,
     ctx: &RequestContext,
     action: Action,
+    ahead: R,
     change: F,
 ) -> Result<Written<T>, Error>
 where
     T: Effect + Send,
-    F: AsyncFnOnce(&Work<'_>) -> Result<T, Error>,
+    R: AsyncFnOnce(&WriteTx) -> Result<A, DbError>,
+    F: AsyncFnOnce(&Work<'_>, A) -> Result<T, Error>,
 {
     let tenant = ctx.tenant()?;
     if tenant.status == TenantStatus::ReadOnly {
@@ -184,7 +218,7 @@ where
         _ => services.db.begin(&scope).await?,
     };
     let now = ctx.now();
-    match within(&tx, ctx, action, now, change).await {
+    match within(&tx, ctx, action, now, ahead, change).await {
         Ok((written, rights_changed)) => {
             tx.commit().await?;
             if rights_changed {
@@ -215,26 +249,28 @@ impl<E: Into<Error>> From<E> for Stop {
     }
 }
 
-async fn within<T, F>(
+async fn within<T, A, R, F>(
     tx: &WriteTx,
     ctx: &RequestContext,
     action: Action,
     now: DateTime<Utc>,
+    ahead: R,
     change: F,
 ) -> Result<(Written<T>, bool), Stop>
 where
     T: Effect + Send,
-    F: AsyncFnOnce(&Work<'_>) -> Result<T, Error>,
+    R: AsyncFnOnce(&WriteTx) -> Result<A, DbError>,
+    F: AsyncFnOnce(&Work<'_>, A) -> Result<T, Error>,
 {
     let lock = async {
         if action.changes_rights() { tx.lock_rights_exclusive().await } else { tx.lock_rights_shared().await }
     };
     // One flight. The version is read by a statement of its own, after the lock is held.
-    let ((), version) = futures::try_join!(lock, crate::context::access_version(tx))?;
+    let ((), version, found) = futures::try_join!(lock, crate::context::access_version(tx), ahead(tx))?;
     let membership = current_membership(tx, ctx, version, now).await?;
-    let work = Work { tx, ctx, membership, now, record: Mutex::default() };
+    let work = Work { tx, ctx, membership, now, record: Mutex::default(), last: Mutex::default() };
     let Some(idempotency) = &ctx.idempotency else {
-        let effect = change(&work).await?;
+        let effect = change(&work, found).await?;
         let changed = finish(&work, action).await?;
         return Ok((Written::Now(effect), changed));
     };
@@ -249,7 +285,12 @@ where
             super::idempotency::Stored::Refused(problems) => Err(Error::Rejected(problems).into()),
         };
     }
-    match tx.attempt(change(&work)).await {
+    let attempt = tx.attempt(async {
+        let effect = change(&work, found).await?;
+        futures::future::try_join_all(work.take_last()).await?;
+        Ok(effect)
+    });
+    match attempt.await {
         Ok(effect) => {
             let key = serde_json::to_value(effect.key())
                 .map_err(|error| Error::Broken(format!("a payload cannot be stored: {error}")))?;
@@ -290,8 +331,9 @@ async fn current_membership(
     }
 }
 
-/// Writes the audit entry and the events in one flight, with who gained and lost what; says whether rights have changed.
-async fn finish(work: &Work<'_>, action: Action) -> Result<bool, DbError> {
+/// Writes what was left to the end, the audit entry and the events in one flight, with who gained and lost what; says
+/// whether rights have changed.
+async fn finish(work: &Work<'_>, action: Action) -> Result<bool, Error> {
     let record = std::mem::take(&mut *work.record());
     let entry = Entry::of(work.ctx, AuditLogId::new(work.now), work.now, action.name(), audit::Outcome::Success)
         .target(record.target)
@@ -299,17 +341,15 @@ async fn finish(work: &Work<'_>, action: Action) -> Result<bool, DbError> {
         .detail(serde_json::Value::Object(record.detail));
     let audit_id = entry.id;
     let events: Vec<_> = record.events.into_iter().map(|event| (EventId::new(work.now), event)).collect();
-    futures::try_join!(
-        audit::store::insert(work.tx, entry),
-        audit::store::insert_access_changes(
-            work.tx,
-            work.ctx,
-            work.now,
-            (audit_id, action.name()),
-            record.access_changes
-        ),
-        audit::store::insert_events(work.tx, work.ctx, work.now, audit_id, events),
-    )?;
+    let records = async {
+        let changes = record.access_changes;
+        let changes =
+            audit::store::insert_access_changes(work.tx, work.ctx, work.now, (audit_id, action.name()), changes);
+        let events = audit::store::insert_events(work.tx, work.ctx, work.now, audit_id, events);
+        futures::try_join!(audit::store::insert(work.tx, entry), changes, events).map_err(Error::from)
+    };
+    // In this order: what the records are about stands first.
+    futures::try_join!(futures::future::try_join_all(work.take_last()), records)?;
     Ok(record.rights_changed || action.changes_rights())
 }
 

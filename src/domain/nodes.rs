@@ -8,7 +8,7 @@ use async_graphql::{Context, ID, Interface, Object, Result};
 
 use super::{
     Error, api_keys, audit,
-    gql::{self, answer},
+    gql::{self, nullable},
     groups, members, projects,
     reading::ReadScope,
     roles, service_accounts, tasks, tenants, workspaces,
@@ -87,7 +87,7 @@ impl NodesQuery {
     #[graphql(directive = authenticated::apply())]
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "An id of any kind.")] id: ID) -> Option<Result<Node>> {
         let found = async { parse(&id)?.find(&gql::scope(ctx)).await };
-        answer(found.await)
+        nullable(found.await)
     }
 
     /// Whatever has these ids, in their order, with null where there is nothing you may see.
@@ -107,6 +107,6 @@ impl NodesQuery {
             let scope = gql::scope(ctx);
             futures::future::try_join_all(named.into_iter().map(|named| named.find(&scope))).await.map(Some)
         };
-        answer(found.await)
+        nullable(found.await)
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Object, Result, SimpleObject};
+use async_graphql::{Context, Object, SimpleObject};
 
 use crate::{
-    domain::gql::answer,
+    domain::gql::{Answer, answer},
     graphql::directives::{authenticated, cost},
     limits::Standing,
 };
@@ -73,7 +73,7 @@ pub struct RateLimitQuery;
 impl RateLimitQuery {
     /// What is left of your limits. The answer to every operation has the same figures in `extensions.cost`.
     #[graphql(directive = authenticated::apply(), directive = cost::apply(0))]
-    async fn rate_limit(&self, ctx: &Context<'_>) -> Option<Result<RateLimit>> {
+    async fn rate_limit(&self, ctx: &Context<'_>) -> Answer<RateLimit> {
         answer(Ok(ctx.data_opt::<Buckets>().cloned().map(RateLimit)))
     }
 }

@@ -278,13 +278,14 @@ macro_rules! connection {
         #[::async_graphql::Object]
         impl $connection {
             /// The items with their cursors.
-            async fn edges(&self) -> ::std::vec::Vec<$edge<'_>> {
-                self.0.items.iter().map(|node| $edge { node, page: &self.0 }).collect()
+            async fn edges(&self) -> $crate::graphql::inline::InlineList<$edge<'_>> {
+                let edge = |node| $edge { node, page: &self.0 };
+                $crate::graphql::inline::InlineList(self.0.items.iter().map(edge).collect())
             }
 
             /// The items.
-            async fn nodes(&self) -> &[$node] {
-                &self.0.items
+            async fn nodes(&self) -> $crate::graphql::inline::InlineList<&$node> {
+                $crate::graphql::inline::InlineList(self.0.items.iter().collect())
             }
 
             /// Where this page stands in the list.
@@ -309,8 +310,8 @@ macro_rules! connection {
         #[::async_graphql::Object(directive = $crate::graphql::directives::cost::apply(0))]
         impl $edge<'_> {
             /// The item.
-            async fn node(&self) -> &$node {
-                self.node
+            async fn node(&self) -> $crate::graphql::inline::Inline<&$node> {
+                $crate::graphql::inline::Inline(self.node)
             }
 
             /// The place of the item in this list; pass it as `after` or `before`.

@@ -2,7 +2,7 @@
 //!
 //! - [`codes`], [`error`], [`user_error`]: what can go wrong, in one list, and how it is told;
 //! - [`ids`], [`scalars`]: what goes in and out;
-//! - [`connection`], [`cursor`]: pages;
+//! - [`connection`], [`cursor`]: pages; [`inline`]: objects that are answered without a future for each field;
 //! - [`directives`]: how a field declares who may see it and what it costs; [`policy`] enforces exactly that.
 //!
 //! The kit knows no slice; `app` puts the schema together. Start reading at [`directives`] to write a field, at [`policy`]
@@ -14,6 +14,8 @@ pub mod cursor;
 pub mod directives;
 pub mod error;
 pub mod ids;
+pub mod inline;
+pub mod inputs;
 pub mod policy;
 pub mod scalars;
 pub mod user_error;

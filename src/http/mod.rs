@@ -24,3 +24,4 @@ pub mod reply;
 pub mod router;
 pub mod server;
 pub mod socket;
+pub mod workers;

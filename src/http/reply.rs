@@ -99,7 +99,7 @@ pub(super) fn executed(mut executed: GraphqlResponse, media: MediaType, request:
 }
 
 /// Whether execution began: then there is data, or an error that has a path to the field that took it away.
-pub(super) fn began(response: &GraphqlResponse) -> bool {
+pub(crate) fn began(response: &GraphqlResponse) -> bool {
     response.data != Value::Null
         || response.errors.is_empty()
         || response.errors.iter().any(|error| !error.path.is_empty())

@@ -1,14 +1,18 @@
 //! Accepts connections, and lets what is under way finish when it is told to stop.
 
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
 use tower::ServiceExt;
 
-use super::client::Peer;
+use super::{client::Peer, workers::Workers};
 
 /// The times of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +40,15 @@ pub struct Drained {
 /// Serves until `stop` resolves, then takes no new connection and waits for the requests under way.
 ///
 /// A connection is closed after the answer that it is waiting for; one that is idle is closed at once. A client that
-/// goes away drops its request, and with it everything that the request holds.
-pub async fn serve(listener: TcpListener, app: Router, times: Times, stop: impl Future<Output = ()>) -> Drained {
+/// goes away drops its request, and with it everything that the request holds. Connections are served on the threads of
+/// `workers`, or on this runtime if there are none.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    times: Times,
+    workers: Option<&Workers>,
+    stop: impl Future<Output = ()>,
+) -> Drained {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(times.head).max_buf_size(64 * 1024);
     let (stopping, stops) = watch::channel(false);
@@ -58,26 +69,22 @@ pub async fn serve(listener: TcpListener, app: Router, times: Times, stop: impl 
         };
         // An answer is written in one go, so waiting for more to send only costs time.
         let _ = stream.set_nodelay(true);
-        let app = app.clone();
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(Peer(address));
-            app.clone().oneshot(request.map(Body::new))
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let mut stops = stops.clone();
-        connections.spawn(async move {
-            let mut connection = std::pin::pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                _ = stops.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(error = %error, client.address = %address, "a connection ended early");
+        let connection = Connection { http: http.clone(), app: app.clone(), address, stops: stops.clone() };
+        match workers.and_then(Workers::seat) {
+            None => drop(connections.spawn(connection.carry(stream))),
+            Some((runtime, seat)) => {
+                // The thread that serves it is the one that is woken for it.
+                let Ok(stream) = stream.into_std() else { continue };
+                let carried = async move {
+                    let _seat = seat;
+                    match TcpStream::from_std(stream) {
+                        Ok(stream) => connection.carry(stream).await,
+                        Err(error) => tracing::error!(error = %error, "a connection could not be taken over"),
+                    }
+                };
+                drop(connections.spawn_on(carried, &runtime));
             }
-        });
+        }
     }
     drop(listener);
     stopping.send_replace(true);
@@ -89,6 +96,35 @@ pub async fn serve(listener: TcpListener, app: Router, times: Times, stop: impl 
     }
     connections.shutdown().await;
     Drained { cut }
+}
+
+/// What serves one connection.
+struct Connection {
+    http: http1::Builder,
+    app: Router,
+    address: SocketAddr,
+    stops: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn carry(mut self, stream: TcpStream) {
+        let (app, address) = (self.app, self.address);
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(address));
+            app.clone().oneshot(request.map(Body::new))
+        });
+        let mut connection = std::pin::pin!(self.http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            _ = self.stops.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error = %error, client.address = %address, "a connection ended early");
+        }
+    }
 }
 
 /// A failed accept is either that connection's own or a lack of file descriptors, which needs a moment to pass.

@@ -13,7 +13,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, answer},
+        gql::{self, Answer, answer},
     },
     graphql::{
         UserError,
@@ -236,7 +236,7 @@ impl AccessQuery {
         #[graphql(desc = "Whose right.")] principal: AccessPrincipalInput,
         #[graphql(desc = "Which right.")] permission: Permission,
         #[graphql(desc = "On which workspace; the tenant as a whole if nothing is said.")] workspace_id: Option<ID>,
-    ) -> Option<Result<AccessExplanationNode>> {
+    ) -> Answer<AccessExplanationNode> {
         let found = async {
             let workspace = workspace_id.as_ref().map(parse).transpose()?;
             let scope = gql::scope(ctx);

@@ -16,7 +16,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, Ahead, answer},
         members::{self, graphql::MemberNode},
         service_accounts::{self, graphql::ServiceAccountNode, loaders::ServiceAccountById},
     },
@@ -61,13 +61,13 @@ impl ApiKeyNode {
 
     /// The member on whose behalf it acts; null for a key of a service account, or if you may not see the member.
     #[graphql(directive = requires_scopes::apply(MembersRead))]
-    async fn owner(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn owner(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         let owner = self.0.owner.member()?;
         answer(members::service::find(&gql::scope(ctx), owner).await.map(|found| found.map(MemberNode)))
     }
 
     /// The service account that it acts for; null for a key of a member.
-    async fn service_account(&self, ctx: &Context<'_>) -> Option<Result<ServiceAccountNode>> {
+    async fn service_account(&self, ctx: &Context<'_>) -> Answer<ServiceAccountNode> {
         let account = self.0.owner.service_account()?;
         let found = service_accounts::service::find(&gql::scope(ctx), account).await;
         answer(found.map(|found| found.map(ServiceAccountNode)))
@@ -178,7 +178,7 @@ impl ApiKeysQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The key's id.")] id: ID,
-    ) -> Option<Result<ApiKeyNode>> {
+    ) -> Answer<ApiKeyNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(ApiKeyNode)) };
         answer(found.await)
     }
@@ -197,7 +197,7 @@ impl ApiKeysQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<ApiKeyConnection>> {
+    ) -> Answer<ApiKeyConnection> {
         let page = async {
             let page = PageArgs { first, after, last, before }.check()?;
             let filter = filter.unwrap_or_default();

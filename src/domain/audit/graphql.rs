@@ -15,7 +15,7 @@ use crate::{
     domain::{
         Error,
         api_keys::loaders::ApiKeyById,
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, nullable, Ahead, answer},
         members::loaders::{NameOfMember, UserById},
     },
     graphql::{
@@ -131,7 +131,7 @@ impl ActorNode<'_> {
 
     /// The name of the member, person or API key; null if it is gone, or not yours to see.
     async fn label(&self, ctx: &Context<'_>) -> Option<Result<String>> {
-        answer(service::actor_label(&gql::scope(ctx), self.0).await)
+        nullable(service::actor_label(&gql::scope(ctx), self.0).await)
     }
 }
 
@@ -217,7 +217,7 @@ impl AuditQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<AuditLogConnection>> {
+    ) -> Answer<AuditLogConnection> {
         answer(connection(ctx, "Query.auditLogs", filter, PageArgs { first, after, last, before }).await)
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, answer},
+        gql::{self, Answer, answer},
         members::{self, graphql::MemberNode, loaders::MemberById},
     },
     graphql::{
@@ -73,7 +73,7 @@ impl GroupNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<GroupMemberConnection>> {
+    ) -> Answer<GroupMemberConnection> {
         let page = async {
             let page = PageArgs { first, after, last, before }.check()?;
             let scope = gql::scope(ctx);
@@ -102,7 +102,7 @@ impl GroupMemberNode {
 
     /// The member; null if you may not see them.
     #[graphql(directive = requires_scopes::apply(MembersRead))]
-    async fn member(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn member(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         let found = members::service::find(&gql::scope(ctx), self.0.member_id).await;
         answer(found.map(|found| found.map(MemberNode)))
     }
@@ -123,7 +123,7 @@ pub struct GroupsQuery;
 impl GroupsQuery {
     /// The group with this id, or null if there is none you may see.
     #[graphql(directive = requires_scopes::apply(GroupsRead), directive = tenant_scoped::apply())]
-    async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: ID) -> Option<Result<GroupNode>> {
+    async fn group(&self, ctx: &Context<'_>, #[graphql(desc = "The group's id.")] id: ID) -> Answer<GroupNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(GroupNode)) };
         answer(found.await)
     }
@@ -141,7 +141,7 @@ impl GroupsQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<GroupConnection>> {
+    ) -> Answer<GroupConnection> {
         let page = async {
             let page = PageArgs { first, after, last, before }.check()?;
             let page = service::list(gql::services(ctx), &gql::scope(ctx), page).await?;

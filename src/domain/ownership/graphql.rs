@@ -9,7 +9,7 @@ use super::{
 use crate::{
     domain::{
         audit::Action,
-        gql::{self, answer},
+        gql::{self, Answer, answer},
         members::{self, graphql::MemberNode},
     },
     graphql::{
@@ -42,12 +42,12 @@ impl OwnershipTransferNode {
     }
 
     /// The owner who offers it; null if you may not see them.
-    async fn from_member(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn from_member(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         answer(members::service::find(&gql::scope(ctx), self.0.from_member_id).await.map(|found| found.map(MemberNode)))
     }
 
     /// The member to whom it is offered; null if you may not see them.
-    async fn to_member(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn to_member(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         answer(members::service::find(&gql::scope(ctx), self.0.to_member_id).await.map(|found| found.map(MemberNode)))
     }
 
@@ -80,7 +80,7 @@ pub struct OwnershipQuery;
 impl OwnershipQuery {
     /// The offer of ownership that waits for an answer, or null if there is none you may see.
     #[graphql(directive = authenticated::apply(), directive = tenant_scoped::apply())]
-    async fn ownership_transfer(&self, ctx: &Context<'_>) -> Option<Result<OwnershipTransferNode>> {
+    async fn ownership_transfer(&self, ctx: &Context<'_>) -> Answer<OwnershipTransferNode> {
         answer(service::pending(&gql::scope(ctx)).await.map(|offer| offer.map(OwnershipTransferNode)))
     }
 }

@@ -87,6 +87,7 @@ pub async fn tenant_create(services: &Services, label: &str, new: NewTenant) -> 
         slug: new.slug.as_str().into(),
         status: TenantStatus::Active,
         limits: PlanLimits::default(),
+        rights_version: 0,
     };
     let ids = CreatedTenant { tenant: tenant.id, owner: MemberId::new(now), workspace: WorkspaceId::new(now) };
     let ctx = operator(services, label, Some(tenant));

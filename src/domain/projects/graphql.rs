@@ -13,7 +13,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, Ahead, answer},
         members::{self, graphql::MemberNode},
         reading::ReadScope,
         tasks::{
@@ -84,14 +84,14 @@ impl ProjectNode {
 
     /// The workspace it is in; null if you may not see it.
     #[graphql(directive = requires_scopes::apply(WorkspacesRead))]
-    async fn workspace(&self, ctx: &Context<'_>) -> Option<Result<WorkspaceNode>> {
+    async fn workspace(&self, ctx: &Context<'_>) -> Answer<WorkspaceNode> {
         let found = workspaces::service::find(&gql::scope(ctx), self.0.workspace_id).await;
         answer(found.map(|found| found.map(WorkspaceNode)))
     }
 
     /// The member who answers for it; null if nobody does, or if you may not see them.
     #[graphql(directive = requires_scopes::apply(MembersRead))]
-    async fn owner(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn owner(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         let owner = self.0.owner_member_id?;
         answer(members::service::find(&gql::scope(ctx), owner).await.map(|found| found.map(MemberNode)))
     }
@@ -108,11 +108,11 @@ impl ProjectNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<TaskConnection>> {
+    ) -> Answer<TaskConnection> {
         let page = async {
             let list = task_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);
-            scope.prime::<ProjectById>([(self.0.id, self.0.clone())]).await;
+            scope.prime::<ProjectById>([(self.0.id, self.0.clone())]);
             let services = gql::services(ctx);
             let page = tasks::service::list_under(services, &scope, Parent::Project, self.0.id, list).await?;
             tasks::graphql::look_ahead(ctx, &scope, &page.items).await;
@@ -211,7 +211,7 @@ impl ProjectsQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The project's id.")] id: ID,
-    ) -> Option<Result<ProjectNode>> {
+    ) -> Answer<ProjectNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(ProjectNode)) };
         answer(found.await)
     }
@@ -232,7 +232,7 @@ impl ProjectsQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<ProjectConnection>> {
+    ) -> Answer<ProjectConnection> {
         let page = async {
             let list = project_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);

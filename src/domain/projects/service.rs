@@ -12,7 +12,7 @@ use super::{
 use crate::{
     access::{On, Permission, Reach},
     context::RequestContext,
-    db::DbError,
+    db::{DbError, WriteTx},
     domain::{
         Error, Problem, Services,
         audit::{Action, Event, Target},
@@ -184,13 +184,23 @@ pub async fn archive(
     .await
 }
 
-/// The project that something is about to be written into: visible, active, and it stays so until the commit.
+/// A project with the time at which its workspace was archived, as [`hold`] gives it.
+pub type Held = Option<(Project, Option<DateTime<Utc>>)>;
+
+/// The project as it is until the commit. One statement.
+///
+/// # Errors
+/// [`DbError`] if the database cannot be asked.
+pub async fn hold(tx: &WriteTx, id: ProjectId) -> Result<Held, DbError> {
+    store::hold(tx, id).await
+}
+
+/// The project that something is about to be written into, once it is [held](hold): visible and active.
 ///
 /// # Errors
 /// `NOT_FOUND` at `path` if the caller may not see it, `INVALID_STATE` if it or its workspace is archived.
-pub async fn open_for_writing(work: &Work<'_>, id: ProjectId, path: &str) -> Result<Project, Error> {
-    let found = store::hold(work.tx, id).await?;
-    let found = found.filter(|(project, _)| work.can(Permission::ProjectsRead, On::Workspace(project.workspace_id)));
+pub fn open_for_writing(work: &Work<'_>, held: Held, path: &str) -> Result<Project, Error> {
+    let found = held.filter(|(project, _)| work.can(Permission::ProjectsRead, On::Workspace(project.workspace_id)));
     let (project, workspace_archived_at) = found.ok_or_else(|| Problem::not_found(path, "project"))?;
     refuse_archived(&project, workspace_archived_at, path)?;
     Ok(project)

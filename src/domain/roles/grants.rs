@@ -375,7 +375,7 @@ pub async fn refuse_opening(work: &Work<'_>, workspace: WorkspaceId) -> Result<(
     weigh.refuse("input.visibility")
 }
 
-async fn weigh_opening(work: &Work<'_>, weigh: &mut Weigh<'_>, workspace: WorkspaceId) -> Result<(), DbError> {
+async fn weigh_opening(work: &Work<'_>, weigh: &mut Weigh<'_, '_>, workspace: WorkspaceId) -> Result<(), DbError> {
     let roles = rows::roles_of_tenant(work.tx, work.now()).await?;
     for says in store::policies(work.tx, roles).await?.into_values() {
         // Who manages all workspaces has been in the private ones before.

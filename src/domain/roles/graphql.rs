@@ -20,7 +20,7 @@ use crate::{
     connection,
     domain::{
         Error,
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, Ahead, answer},
         reading::ReadScope,
     },
     graphql::{
@@ -84,7 +84,7 @@ impl RoleNode {
     }
 
     /// The role whose permissions and denials it has besides its own; null if it inherits from none.
-    async fn inherits(&self, ctx: &Context<'_>) -> Option<Result<RoleNode>> {
+    async fn inherits(&self, ctx: &Context<'_>) -> Answer<RoleNode> {
         let parent = self.0.inherits_role_id?;
         let found = async { Ok(service::find(&gql::scope(ctx), parent).await?.map(RoleNode)) };
         answer(found.await)
@@ -181,7 +181,7 @@ pub(crate) async fn connection(
     for role in &page.items {
         known.push((role.id, role.clone()));
     }
-    scope.prime::<RoleById>(known).await;
+    scope.prime::<RoleById>(known);
     look_ahead(&scope, ids, &selected).await;
     let parents = gql::keys(page.items.iter().filter_map(|role| role.inherits_role_id));
     look_ahead(&scope, parents, &selected.field("inherits")).await;
@@ -221,7 +221,7 @@ pub struct RolesQuery;
 impl RolesQuery {
     /// The role with this id, or null if there is none you may see.
     #[graphql(directive = requires_scopes::apply(any_of([RolesRead, RolesGrant])), directive = tenant_scoped::apply())]
-    async fn role(&self, ctx: &Context<'_>, #[graphql(desc = "The role's id.")] id: ID) -> Option<Result<RoleNode>> {
+    async fn role(&self, ctx: &Context<'_>, #[graphql(desc = "The role's id.")] id: ID) -> Answer<RoleNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(RoleNode)) };
         answer(found.await)
     }
@@ -240,7 +240,7 @@ impl RolesQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<RoleConnection>> {
+    ) -> Answer<RoleConnection> {
         answer(connection(ctx, "Query.roles", order_by, PageArgs { first, after, last, before }).await)
     }
 

@@ -18,15 +18,15 @@ use crate::{
 };
 
 /// Adds up what somebody might gain by a change and the caller does not hold there.
-pub struct Weigh<'w> {
-    work: &'w Work<'w>,
+pub struct Weigh<'w, 't> {
+    work: &'w Work<'t>,
     below: HashMap<WorkspaceId, HashSet<WorkspaceId>>,
     missing: PermissionSet,
 }
 
-impl<'w> Weigh<'w> {
+impl<'w, 't> Weigh<'w, 't> {
     /// For the changes of one mutation.
-    pub fn new(work: &'w Work<'w>) -> Self {
+    pub fn new(work: &'w Work<'t>) -> Self {
         Self { work, below: HashMap::new(), missing: PermissionSet::EMPTY }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, Ahead, answer},
         members::{self, graphql::MemberNode},
     },
     graphql::{
@@ -51,7 +51,7 @@ impl ServiceAccountNode {
 
     /// The member to ask about it; null if there is none any more, or if you may not see them.
     #[graphql(directive = requires_scopes::apply(MembersRead))]
-    async fn owner(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn owner(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         let owner = self.0.owner_member_id?;
         answer(members::service::find(&gql::scope(ctx), owner).await.map(|found| found.map(MemberNode)))
     }
@@ -94,7 +94,7 @@ impl ServiceAccountsQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The service account's id.")] id: ID,
-    ) -> Option<Result<ServiceAccountNode>> {
+    ) -> Answer<ServiceAccountNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(ServiceAccountNode)) };
         answer(found.await)
     }
@@ -112,7 +112,7 @@ impl ServiceAccountsQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<ServiceAccountConnection>> {
+    ) -> Answer<ServiceAccountConnection> {
         let page = async {
             let page = PageArgs { first, after, last, before }.check()?;
             let scope = gql::scope(ctx);

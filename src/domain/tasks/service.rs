@@ -11,7 +11,7 @@ use super::{
 use crate::{
     access::{On, Permission},
     context::RequestContext,
-    db::DbError,
+    db::{DbError, WriteTx},
     domain::{
         Error, Problem, Services,
         audit::{Action, Event, Target},
@@ -141,13 +141,21 @@ pub async fn create(
     project: ProjectId,
     draft: TaskDraft,
 ) -> Result<Written<Task>, Error> {
-    mutation::run(services, ctx, Action::TaskCreate, async |work| {
+    let assignee = draft.assignee;
+    let ahead = async move |tx: &WriteTx| {
+        let active = members::service::active_among(tx, assignee.as_slice());
+        futures::try_join!(projects::service::hold(tx, project), active)
+    };
+    mutation::run_ahead(services, ctx, Action::TaskCreate, ahead, async |work, (project, active)| {
         reject(draft.problems("input"))?;
-        let project = projects::service::open_for_writing(work, project, "input.projectId").await?;
+        let project = projects::service::open_for_writing(work, project, "input.projectId")?;
         work.require(Permission::TasksWrite, On::Workspace(project.workspace_id))?;
-        check_assignee(work, draft.assignee, "input.assigneeId").await?;
+        if assignee.is_some_and(|assignee| !active.contains(&assignee)) {
+            return Err(Problem::not_found("input.assigneeId", "active member").into());
+        }
         let new = draft.checked(project.id, project.workspace_id, TaskId::new(work.now()), work.now());
-        let task = store::insert(work.tx, new).await?.ok_or_else(nothing_returned)?;
+        let (task, tx) = (new.made(), work.tx);
+        work.lastly(async move { Ok(store::insert(tx, new).await?) });
         about(work, &task, "task.created");
         Ok(task)
     })
@@ -286,7 +294,8 @@ pub async fn import(
         }
         let mut problems: Vec<_> =
             (rows.iter().enumerate()).flat_map(|(index, row)| row.problems(&format!("input.rows.{index}"))).collect();
-        let project = projects::service::open_for_writing(work, project, "input.projectId").await?;
+        let held = projects::service::hold(work.tx, project).await?;
+        let project = projects::service::open_for_writing(work, held, "input.projectId")?;
         work.require(Permission::TasksWrite, On::Workspace(project.workspace_id))?;
         let mut assignees: Vec<MemberId> = rows.iter().filter_map(|row| row.assignee).collect();
         assignees.sort_unstable();

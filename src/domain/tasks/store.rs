@@ -269,8 +269,8 @@ pub(crate) async fn count_children(
 }
 
 /// Inserts one task. One statement.
-pub(crate) async fn insert(tx: &WriteTx, new: NewTask) -> Result<Option<Task>, DbError> {
-    tasks::insert(tx, new).with(|insert| insert.returning(Task::as_returning())).first().await
+pub(crate) async fn insert(tx: &WriteTx, new: NewTask) -> Result<(), DbError> {
+    tasks::insert(tx, new).execute().await.map(drop)
 }
 
 /// Inserts many tasks as one `VALUES` list. One statement.

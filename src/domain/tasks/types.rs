@@ -89,6 +89,27 @@ pub struct NewTask {
     pub(super) updated_at: DateTime<Utc>,
 }
 
+impl NewTask {
+    /// The task as it stands in the table once it is inserted.
+    pub(super) fn made(&self) -> Task {
+        Task {
+            id: self.id,
+            project_id: self.project_id,
+            workspace_id: self.workspace_id,
+            title: self.title.clone(),
+            description: self.description.clone(),
+            state: self.state,
+            points: self.points,
+            due_on: self.due_on,
+            assignee_member_id: self.assignee_member_id,
+            completed_at: self.completed_at,
+            version: 1,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
 /// What somebody says about a new task.
 #[derive(Clone, Debug, Default)]
 pub struct TaskDraft {

@@ -1,6 +1,6 @@
 //! The tenant in the API.
 
-use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::{
     service,
@@ -11,7 +11,7 @@ use crate::{
     context::TenantStatus,
     domain::{
         audit::graphql::{self as audit, AuditLogConnection, AuditLogFilter},
-        gql::{self, answer},
+        gql::{self, Answer, answer},
         members::graphql::{self as members, MemberConnection, MemberFilter, MemberOrder},
         roles::graphql::{self as roles, RoleConnection, RoleOrder},
     },
@@ -95,14 +95,14 @@ impl TenantNode {
 
     /// Its settings.
     #[graphql(directive = requires_scopes::apply(SettingsRead))]
-    async fn settings(&self, ctx: &Context<'_>) -> Option<Result<TenantSettings>> {
+    async fn settings(&self, ctx: &Context<'_>) -> Answer<TenantSettings> {
         let found = service::settings(&gql::scope(ctx), self.0.tenant.id).await;
         answer(found.map(|settings| settings.map(TenantSettings::from)))
     }
 
     /// What it uses, and how much its plan allows.
     #[graphql(directive = requires_scopes::apply(UsageRead))]
-    async fn usage(&self, ctx: &Context<'_>) -> Option<Result<TenantUsage>> {
+    async fn usage(&self, ctx: &Context<'_>) -> Answer<TenantUsage> {
         let found = service::usage(&gql::scope(ctx), self.0.tenant.id).await;
         answer(found.map(|usage| usage.map(TenantUsage::from)))
     }
@@ -124,7 +124,7 @@ impl TenantNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<MemberConnection>> {
+    ) -> Answer<MemberConnection> {
         let page = PageArgs { first, after, last, before };
         answer(members::connection(ctx, "Tenant.members", search, filter, order_by, page).await)
     }
@@ -139,7 +139,7 @@ impl TenantNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<RoleConnection>> {
+    ) -> Answer<RoleConnection> {
         answer(roles::connection(ctx, "Tenant.roles", order_by, PageArgs { first, after, last, before }).await)
     }
 
@@ -153,7 +153,7 @@ impl TenantNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<AuditLogConnection>> {
+    ) -> Answer<AuditLogConnection> {
         answer(audit::connection(ctx, "Tenant.auditLogs", filter, PageArgs { first, after, last, before }).await)
     }
 }
@@ -227,7 +227,7 @@ pub struct TenantsQuery;
 impl TenantsQuery {
     /// The tenant of the request.
     #[graphql(directive = requires_scopes::apply(TenantRead), directive = tenant_scoped::apply())]
-    async fn tenant(&self, ctx: &Context<'_>) -> Option<Result<TenantNode>> {
+    async fn tenant(&self, ctx: &Context<'_>) -> Answer<TenantNode> {
         let found = async {
             let id = gql::request(ctx).tenant()?.id;
             Ok(service::find(&gql::scope(ctx), id).await?.map(TenantNode))

@@ -8,7 +8,7 @@ use crate::{
     connection,
     context::{Principal, TenantStatus},
     domain::{
-        gql::{self, answer},
+        gql::{self, Answer, answer, nullable},
         members::{
             self,
             graphql::{MemberNode, UserNode},
@@ -53,7 +53,7 @@ impl ViewerNode {
     }
 
     /// The person; null for an API key.
-    async fn user(&self, ctx: &Context<'_>) -> Option<Result<UserNode>> {
+    async fn user(&self, ctx: &Context<'_>) -> Answer<UserNode> {
         answer(members::service::find_self(&gql::scope(ctx)).await.map(|user| user.map(UserNode)))
     }
 
@@ -74,7 +74,7 @@ impl ViewerNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<MembershipConnection>> {
+    ) -> Answer<MembershipConnection> {
         let page = async {
             let request = PageArgs { first, after, last, before }.check()?;
             let page = service::memberships(gql::services(ctx), &gql::scope(ctx), request).await?;
@@ -98,17 +98,17 @@ impl ViewerNode {
             let request = gql::request(ctx);
             Ok(Some(Permission::ALL.iter().copied().filter(|permission| request.can(*permission, on)).collect()))
         };
-        answer(held())
+        nullable(held())
     }
 
     /// The tenant that the person opened last, as a hint where to go on; null if there is none.
-    async fn last_tenant(&self, ctx: &Context<'_>) -> Option<Result<MembershipTenant>> {
+    async fn last_tenant(&self, ctx: &Context<'_>) -> Answer<MembershipTenant> {
         let found = service::last_tenant(&gql::scope(ctx)).await;
         answer(found.map(|found| found.as_ref().map(MembershipTenant::of)))
     }
 
     /// The member that the person is in the tenant of the request; null for an API key and without a tenant.
-    async fn member(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn member(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         let found = async {
             match members::service::own_member(gql::request(ctx)) {
                 Some(id) => Ok(members::service::find(&gql::scope(ctx), id).await?.map(MemberNode)),

@@ -282,6 +282,7 @@ async fn the_doors_are_these() {
     platform: tenant_create
     both: tenant_id (as the caller)
     both: tenant_limits
+    both: tenant_state
     platform: user_create
     both: uuid_at (as the caller)
     both: uuid_v7 (as the caller)

@@ -99,6 +99,8 @@ impl TestApp {
     pub async fn on(database: Arc<TestDatabase>, clock: Clock, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         settings.pool.pool_size = 4;
+        // Requests run on the test's own runtime and end with it.
+        settings.server.workers = 0;
         settings.server.base_domain = Some("tenantry.test".to_owned());
         settings.server.show_sql_figures = true;
         generous(&mut settings.rates);

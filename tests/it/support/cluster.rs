@@ -82,6 +82,11 @@ impl TestDatabase {
         Self { template: cluster.url("ROLE", &name), name }
     }
 
+    /// The same database at another address: a URL with `ROLE` in the place of the login.
+    pub fn at(&self, template: &str) -> Self {
+        Self { name: self.name.clone(), template: template.to_owned() }
+    }
+
     /// The URL of this database for this role.
     pub fn url(&self, role: &str) -> String {
         self.template.replacen("//ROLE@", &format!("//{role}@"), 1)

@@ -6,3 +6,4 @@ pub mod database;
 pub mod process;
 pub mod redis;
 pub mod socket;
+pub mod wire;

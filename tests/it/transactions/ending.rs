@@ -16,7 +16,7 @@ use crate::support::{cluster::TestDatabase, database::migrated};
 
 /// A pool of the runtime login.
 pub fn pool(database: &TestDatabase, size: usize) -> Db {
-    let options = PoolOptions { size, wait: Duration::from_secs(10) };
+    let options = PoolOptions { size, wait: Duration::from_secs(10), shares: 0 };
     Db::new(&database.url("tenantry_app").into(), None, &options).expect("the URL is ours")
 }
 

@@ -3,4 +3,5 @@
 mod compile;
 mod demotions;
 mod ending;
+mod flights;
 mod interleaved;

@@ -13,7 +13,7 @@ use crate::{
             service::{self, AccessList},
             types::{AccessChangeRow, AccessFind, ActorKind, SubjectKind, public_id},
         },
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, Ahead, answer},
     },
     graphql::{
         PageArgs,
@@ -107,7 +107,7 @@ impl AccessChangeNode {
     }
 
     /// The entry of the audit log that it is part of.
-    async fn audit_log(&self, ctx: &Context<'_>) -> Option<Result<AuditLogNode>> {
+    async fn audit_log(&self, ctx: &Context<'_>) -> Answer<AuditLogNode> {
         answer(service::find(&gql::scope(ctx), self.0.audit_id).await.map(|entry| entry.map(AuditLogNode)))
     }
 }
@@ -174,7 +174,7 @@ impl AccessAuditQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<AccessChangeConnection>> {
+    ) -> Answer<AccessChangeConnection> {
         let page = async {
             let page = PageArgs { first, after, last, before }.check()?;
             let list = AccessList { find: filter.unwrap_or_default().find()?, page };

@@ -16,7 +16,7 @@ use crate::{
     connection,
     domain::{
         Error,
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, Ahead, answer},
         reading::ReadScope,
         roles::graphql::grants::{RoleGrantNode, grants_of, look_ahead_grants},
         tasks::{
@@ -28,6 +28,7 @@ use crate::{
         PageArgs,
         directives::{PAGED, authenticated, list_size, requires_scopes, sensitive, tenant_scoped},
         ids::parse,
+        inline::InlineList,
         scalars::DateTime,
     },
     ids::MemberId,
@@ -72,7 +73,7 @@ impl MemberNode {
     }
 
     /// The person; null if the account is gone.
-    async fn user(&self, ctx: &Context<'_>) -> Option<Result<UserNode>> {
+    async fn user(&self, ctx: &Context<'_>) -> Answer<UserNode> {
         answer(self.person(&gql::scope(ctx)).await.map(|user| user.map(UserNode)))
     }
 
@@ -107,8 +108,8 @@ impl MemberNode {
     /// The roles the member holds now, without those of groups: tenant-wide ones, and those on workspaces you see. The
     /// first 20; `roleGrants` pages through all.
     #[graphql(directive = list_size::apply(20))]
-    async fn role_grants(&self, ctx: &Context<'_>) -> Result<Vec<RoleGrantNode>> {
-        Ok(grants_of(&gql::scope(ctx), self.0.id).await?)
+    async fn role_grants(&self, ctx: &Context<'_>) -> Result<InlineList<RoleGrantNode>> {
+        Ok(InlineList(grants_of(&gql::scope(ctx), self.0.id).await?))
     }
 
     /// The tasks assigned to the member, as far as you may see them; newest first unless ordered otherwise.
@@ -123,7 +124,7 @@ impl MemberNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<TaskConnection>> {
+    ) -> Answer<TaskConnection> {
         let page = async {
             let list = task_list(filter, order_by, PageArgs { first, after, last, before })?;
             let (scope, parent) = (gql::scope(ctx), tasks::service::Parent::Assignee);
@@ -224,7 +225,7 @@ impl MembersQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The member's id.")] id: ID,
-    ) -> Option<Result<MemberNode>> {
+    ) -> Answer<MemberNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(MemberNode)) };
         answer(found.await)
     }
@@ -250,7 +251,7 @@ impl MembersQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<MemberConnection>> {
+    ) -> Answer<MemberConnection> {
         let page = PageArgs { first, after, last, before };
         answer(connection(ctx, "Query.members", search, filter, order_by, page).await)
     }

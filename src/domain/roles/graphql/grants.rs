@@ -11,7 +11,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, Ahead, answer},
         groups::{self, graphql::GroupNode, loaders::GroupById},
         members::{self, graphql::MemberNode},
         reading::ReadScope,
@@ -50,28 +50,28 @@ impl RoleGrantNode {
 
     /// The role; null if it was deleted.
     #[graphql(directive = requires_scopes::apply(any_of([RolesRead, RolesGrant])))]
-    async fn role(&self, ctx: &Context<'_>) -> Option<Result<RoleNode>> {
+    async fn role(&self, ctx: &Context<'_>) -> Answer<RoleNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), self.0.role_id).await?.map(RoleNode)) };
         answer(found.await)
     }
 
     /// The member who holds it; null if a group or a service account does, or if you may not see the member.
     #[graphql(directive = requires_scopes::apply(MembersRead))]
-    async fn member(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn member(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         let member = self.0.member_id?;
         answer(members::service::find(&gql::scope(ctx), member).await.map(|found| found.map(MemberNode)))
     }
 
     /// The group that holds it, for everybody in it; null if it is not a group, or if you may not see it.
     #[graphql(directive = requires_scopes::apply(GroupsRead))]
-    async fn group(&self, ctx: &Context<'_>) -> Option<Result<GroupNode>> {
+    async fn group(&self, ctx: &Context<'_>) -> Answer<GroupNode> {
         let group = self.0.group_id?;
         answer(groups::service::find(&gql::scope(ctx), group).await.map(|found| found.map(GroupNode)))
     }
 
     /// The service account that holds it; null if it is none, or if you may not see it.
     #[graphql(directive = requires_scopes::apply(any_of([ServiceAccountsWrite, ApiKeysRead])))]
-    async fn service_account(&self, ctx: &Context<'_>) -> Option<Result<ServiceAccountNode>> {
+    async fn service_account(&self, ctx: &Context<'_>) -> Answer<ServiceAccountNode> {
         let account = self.0.service_account_id?;
         let found = service_accounts::service::find(&gql::scope(ctx), account).await;
         answer(found.map(|found| found.map(ServiceAccountNode)))
@@ -84,7 +84,7 @@ impl RoleGrantNode {
 
     /// The workspace it was given on, where it holds with all descendants; null if it holds in the whole tenant.
     #[graphql(directive = requires_scopes::apply(WorkspacesRead))]
-    async fn workspace(&self, ctx: &Context<'_>) -> Option<Result<WorkspaceNode>> {
+    async fn workspace(&self, ctx: &Context<'_>) -> Answer<WorkspaceNode> {
         let workspace = self.0.workspace_id?;
         answer(workspaces::service::find(&gql::scope(ctx), workspace).await.map(|found| found.map(WorkspaceNode)))
     }
@@ -101,7 +101,7 @@ impl RoleGrantNode {
 
     /// The member who gave it; null if it came with the tenant, from an operator or from a service account.
     #[graphql(directive = requires_scopes::apply(MembersRead))]
-    async fn granted_by(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn granted_by(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         let member = self.0.granted_by_member_id?;
         answer(members::service::find(&gql::scope(ctx), member).await.map(|found| found.map(MemberNode)))
     }
@@ -226,7 +226,7 @@ impl RoleGrantsQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<RoleGrantConnection>> {
+    ) -> Answer<RoleGrantConnection> {
         let page = async {
             let page = PageArgs { first, after, last, before }.check()?;
             let find = filter.unwrap_or_default().find()?;

@@ -14,7 +14,7 @@ use crate::{
     connection,
     domain::{
         Error,
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, Ahead, answer},
         members::{self, graphql::MemberNode},
         projects::{self, graphql::ProjectNode, loaders::ProjectById},
         reading::ReadScope,
@@ -92,21 +92,21 @@ impl TaskNode {
 
     /// The project it belongs to; null if you may not see it.
     #[graphql(directive = requires_scopes::apply(ProjectsRead))]
-    async fn project(&self, ctx: &Context<'_>) -> Option<Result<ProjectNode>> {
+    async fn project(&self, ctx: &Context<'_>) -> Answer<ProjectNode> {
         let found = projects::service::find(&gql::scope(ctx), self.0.project_id).await;
         answer(found.map(|found| found.map(ProjectNode)))
     }
 
     /// The workspace of its project; null if you may not see it.
     #[graphql(directive = requires_scopes::apply(WorkspacesRead))]
-    async fn workspace(&self, ctx: &Context<'_>) -> Option<Result<WorkspaceNode>> {
+    async fn workspace(&self, ctx: &Context<'_>) -> Answer<WorkspaceNode> {
         let found = workspaces::service::find(&gql::scope(ctx), self.0.workspace_id).await;
         answer(found.map(|found| found.map(WorkspaceNode)))
     }
 
     /// The member who works on it; null if nobody does, or if you may not see them.
     #[graphql(directive = requires_scopes::apply(MembersRead))]
-    async fn assignee(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn assignee(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         let assignee = self.0.assignee_member_id?;
         answer(members::service::find(&gql::scope(ctx), assignee).await.map(|found| found.map(MemberNode)))
     }
@@ -217,7 +217,7 @@ pub struct TasksQuery;
 impl TasksQuery {
     /// The task with this id, or null if there is none you may see.
     #[graphql(directive = requires_scopes::apply(TasksRead), directive = tenant_scoped::apply())]
-    async fn task(&self, ctx: &Context<'_>, #[graphql(desc = "The task's id.")] id: ID) -> Option<Result<TaskNode>> {
+    async fn task(&self, ctx: &Context<'_>, #[graphql(desc = "The task's id.")] id: ID) -> Answer<TaskNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(TaskNode)) };
         answer(found.await)
     }
@@ -238,7 +238,7 @@ impl TasksQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<TaskConnection>> {
+    ) -> Answer<TaskConnection> {
         let page = async {
             let list = task_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);

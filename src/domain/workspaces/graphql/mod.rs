@@ -14,7 +14,7 @@ use crate::{
     connection,
     domain::{
         Error,
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, Ahead, answer},
         projects::{
             self,
             graphql::{ProjectConnection, ProjectFilter, ProjectOrder, project_connection, project_list},
@@ -107,7 +107,7 @@ impl WorkspaceNode {
     }
 
     /// The workspace it is in; null for one on the first level, and if you may not see it.
-    async fn parent(&self, ctx: &Context<'_>) -> Option<Result<WorkspaceNode>> {
+    async fn parent(&self, ctx: &Context<'_>) -> Answer<WorkspaceNode> {
         let parent = self.0.parent_workspace_id?;
         answer(service::find(&gql::scope(ctx), parent).await.map(|found| found.map(WorkspaceNode)))
     }
@@ -124,11 +124,11 @@ impl WorkspaceNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<WorkspaceConnection>> {
+    ) -> Answer<WorkspaceConnection> {
         let page = async {
             let list = workspace_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);
-            scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]).await;
+            scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]);
             Ok(Some(workspace_connection(service::list_under(gql::services(ctx), &scope, self.0.id, list).await?)))
         };
         answer(Box::pin(page).await)
@@ -146,11 +146,11 @@ impl WorkspaceNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<ProjectConnection>> {
+    ) -> Answer<ProjectConnection> {
         let page = async {
             let list = project_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);
-            scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]).await;
+            scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]);
             let page = projects::service::list_under(gql::services(ctx), &scope, self.0.id, list).await?;
             projects::graphql::look_ahead(ctx, &scope, &page.items).await;
             Ok(Some(project_connection(page)))
@@ -167,7 +167,7 @@ impl WorkspaceNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<WorkspaceMemberConnection>> {
+    ) -> Answer<WorkspaceMemberConnection> {
         let page = PageArgs { first, after, last, before };
         answer(roster::page(ctx, "Workspace.members", self.0.id, page).await.map(Some))
     }
@@ -184,11 +184,11 @@ impl WorkspaceNode {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<TaskConnection>> {
+    ) -> Answer<TaskConnection> {
         let page = async {
             let list = task_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);
-            scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]).await;
+            scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]);
             let services = gql::services(ctx);
             let page = tasks::service::list_under(services, &scope, Parent::Workspace, self.0.id, list).await?;
             tasks::graphql::look_ahead(ctx, &scope, &page.items).await;
@@ -270,7 +270,7 @@ impl WorkspacesQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The workspace's id.")] id: ID,
-    ) -> Option<Result<WorkspaceNode>> {
+    ) -> Answer<WorkspaceNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(WorkspaceNode)) };
         answer(found.await)
     }
@@ -291,7 +291,7 @@ impl WorkspacesQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<WorkspaceConnection>> {
+    ) -> Answer<WorkspaceConnection> {
         let page = async {
             let list = workspace_list(filter, order_by, PageArgs { first, after, last, before })?;
             let scope = gql::scope(ctx);

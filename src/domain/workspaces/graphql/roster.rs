@@ -8,7 +8,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, Ahead, answer},
+        gql::{self, Answer, Ahead, answer},
         members::{self, graphql::MemberNode},
         workspaces::{
             roster, service,
@@ -40,7 +40,7 @@ impl WorkspaceMemberNode {
     }
 
     /// The member; null if you may not see them.
-    async fn member(&self, ctx: &Context<'_>) -> Option<Result<MemberNode>> {
+    async fn member(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
         answer(members::service::find(&gql::scope(ctx), self.0.member_id).await.map(|found| found.map(MemberNode)))
     }
 
@@ -95,7 +95,7 @@ impl RosterQuery {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
-    ) -> Option<Result<WorkspaceMemberConnection>> {
+    ) -> Answer<WorkspaceMemberConnection> {
         let found = async {
             let workspace = parse(&workspace_id)?;
             if service::find(&gql::scope(ctx), workspace).await?.is_none() {

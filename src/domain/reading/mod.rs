@@ -4,16 +4,22 @@
 //! field starts, so that it sees what the field wrote and nobody waits for a connection while holding one.
 //! Loaders are made with the scope and never outlive it.
 
+mod loaders;
+
 use std::{
-    any::{Any, TypeId},
     collections::HashMap,
     fmt::Debug,
+    future::poll_fn,
     hash::Hash,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
 };
 
-use dataloader::{BatchFn, cached::Loader};
+use futures::Stream;
 use tokio::sync::OnceCell;
+
+use loaders::Loaders;
 
 use crate::{
     context::RequestContext,
@@ -83,14 +89,6 @@ pub fn pages<W: Clone + Eq + Hash, T>(keys: &[Under<W>], found: Vec<(Under<W>, T
     pages
 }
 
-/// How often a loader lets the other fields go on before it fetches, so that their keys come into the same batch.
-///
-/// With 10, the crate's own figure, fields that are reached on ways of different length drifted apart in a level of 50
-/// rows, and the same statement ran twice. What a page has primed does not wait at all.
-const YIELDS: usize = 16;
-
-type Loaded<B> = Result<Option<<B as Batch>::Value>, Arc<DbError>>;
-
 /// The one transaction of a scope. In a tenant the person's own rows are read on it too, so that a request never holds
 /// two connections.
 enum Opened {
@@ -122,40 +120,17 @@ impl Shared {
     }
 }
 
-#[doc(hidden)]
-pub struct Fetch<B>(Arc<Shared>, std::marker::PhantomData<fn() -> B>);
-
-impl<B: Batch> BatchFn<B::Key, Loaded<B>> for Fetch<B> {
-    async fn load(&mut self, keys: &[B::Key]) -> HashMap<B::Key, Loaded<B>> {
-        let found = match self.0.tx().await {
-            Ok(tx) => B::load(tx, &self.0.ctx, keys).await,
-            Err(Error::Db(error)) => Err(error),
-            // Without a tenant nothing is visible.
-            Err(_) => Ok(HashMap::new()),
-        };
-        match found {
-            Ok(mut found) => keys.iter().map(|key| (key.clone(), Ok(found.remove(key)))).collect(),
-            Err(error) => {
-                let error = Arc::new(error);
-                keys.iter().map(|key| (key.clone(), Err(Arc::clone(&error)))).collect()
-            }
-        }
-    }
-}
-
-type LoaderOf<B> = Loader<<B as Batch>::Key, Loaded<B>, Fetch<B>>;
-
 /// One transaction for reads with its loaders.
 pub struct ReadScope {
     shared: Arc<Shared>,
-    loaders: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
+    loaders: Loaders,
 }
 
 impl ReadScope {
     /// A scope that has not opened its transaction yet.
     pub fn new(db: Db, ctx: Arc<RequestContext>) -> Self {
         let shared = Shared { db, ctx, opened: OnceCell::new() };
-        Self { shared: Arc::new(shared), loaders: Mutex::new(HashMap::new()) }
+        Self { shared: Arc::new(shared), loaders: Loaders::default() }
     }
 
     /// The request.
@@ -186,43 +161,29 @@ impl ReadScope {
         })
     }
 
-    fn loader<B: Batch>(&self) -> LoaderOf<B> {
-        let mut loaders = self.loaders.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = loaders.entry(TypeId::of::<B>()).or_insert_with(|| {
-            let fetch = Fetch::<B>(Arc::clone(&self.shared), std::marker::PhantomData);
-            Box::new(LoaderOf::<B>::new(fetch).with_max_batch_size(10_000).with_yield_count(YIELDS))
-        });
-        match entry.downcast_ref::<LoaderOf<B>>() {
-            Some(loader) => loader.clone(),
-            None => unreachable!("the map is keyed by the type of the batch"),
-        }
-    }
-
-    /// What belongs to the key; `None` if there is nothing the caller may see.
+    /// What belongs to the key; `None` if there is nothing the caller may see. Waits for the other fields of its level, and
+    /// for ever outside of [`Reading::drive`].
     ///
     /// # Errors
     /// [`Error::Db`] if the batch failed.
     pub async fn load<B: Batch>(&self, key: B::Key) -> Result<Option<B::Value>, Error> {
-        match self.loader::<B>().try_load(key).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Error::Api(crate::domain::error::db_error(&error))),
-            Err(error) => Err(Error::Broken(format!("a loader lost a key: {error}"))),
-        }
+        self.loaders.load::<B>(key).await.map_err(|error| Error::Api(crate::domain::error::db_error(&error)))
     }
 
     /// Hands the loader what is known already, so that nobody asks for it again.
-    pub async fn prime<B: Batch>(&self, known: impl IntoIterator<Item = (B::Key, B::Value)>) {
-        let loader = self.loader::<B>();
-        loader.prime_many(known.into_iter().map(|(key, value)| (key, Ok(Some(value))))).await;
+    pub fn prime<B: Batch>(&self, known: impl IntoIterator<Item = (B::Key, B::Value)>) {
+        self.loaders.prime::<B>(known);
     }
 
     /// Loads what children are going to ask for, in one statement. A failure shows when they ask.
     pub async fn look_ahead<B: Batch>(&self, keys: Vec<B::Key>) {
         if !keys.is_empty() {
-            // The loader takes what it knows already from its cache.
-            // On the heap: pages look ahead at many things, and what they wait with lies inside each other in the engine.
-            let _ = Box::pin(self.loader::<B>().try_load_many(keys)).await;
+            self.loaders.look_ahead::<B>(keys).await;
         }
+    }
+
+    fn advance(&self, cx: &mut Context<'_>) -> bool {
+        self.loaders.advance(&self.shared, cx)
     }
 
     /// Ends the transaction. The answer does not wait for it.
@@ -273,6 +234,34 @@ impl Reading {
     /// Keeps this until [`close`](Self::close).
     pub fn hold(&self, turn: Box<dyn Send>) {
         *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
+    }
+
+    /// Runs the operation, and fetches what its fields wait for whenever none of them can go on.
+    pub async fn drive<F: Future>(&self, operation: F) -> F::Output {
+        let mut operation = pin!(operation);
+        // Without tokio's budget for one poll: a field that only gave way would look like one that waits for rows, and its
+        // level would be fetched in two statements.
+        tokio::task::unconstrained(poll_fn(|cx| self.poll(cx, |cx| operation.as_mut().poll(cx)))).await
+    }
+
+    /// The same for the events of a subscription.
+    pub fn drive_all<S: Stream + Send + 'static>(
+        self: Arc<Self>,
+        events: S,
+    ) -> impl Stream<Item = S::Item> + Send + 'static {
+        let mut events = Box::pin(events);
+        futures::stream::poll_fn(move |cx| self.poll(cx, |cx| events.as_mut().poll_next(cx)))
+    }
+
+    fn poll<T>(&self, cx: &mut Context<'_>, mut operation: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        loop {
+            if let Poll::Ready(output) = operation(cx) {
+                return Poll::Ready(output);
+            }
+            if !self.scope().advance(cx) {
+                return Poll::Pending;
+            }
+        }
     }
 
     /// Closes the scope and begins another: before a mutation field writes.

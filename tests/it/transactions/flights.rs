@@ -1,0 +1,118 @@
+//! How often the server waits for PostgreSQL, read off the wire: messages are counted, not time.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tenantry::clock::Clock;
+
+use crate::support::{
+    app::{TestApp, TestTenant},
+    database::migrated,
+    wire::{Transaction, Wire},
+};
+
+const BEGIN_READ: [&str; 2] = ["BEGIN", "SET LOCAL app.tenant_id"];
+const COMMIT: &str = "COMMIT";
+
+/// A server whose words to PostgreSQL are read, with a tenant.
+async fn overheard() -> (Wire, TestTenant) {
+    let wire = Wire::start().await;
+    let database = Arc::new(wire.database(&migrated().await));
+    // One connection: a statement that was prepared once is prepared.
+    let app = TestApp::on(database, Clock::system(), |settings| settings.pool.pool_size = 2).await;
+    let tenant = app.tenant().await;
+    (wire, tenant)
+}
+
+/// The flights of this document, once its statements are prepared on every connection.
+async fn flights(wire: &Wire, tenant: &TestTenant, document: &str, variables: serde_json::Value) -> Transaction {
+    let mut transactions = Vec::new();
+    for _ in 0..6 {
+        let reply = tenant.owner.query(document, variables.clone()).await;
+        assert_eq!(reply.codes(), Vec::<&str>::new(), "{document}: {:#}", reply.body);
+        transactions = wire.take();
+        while transactions.is_empty() {
+            // The end of a read leaves after the answer.
+            tokio::task::yield_now().await;
+            transactions = wire.take();
+        }
+    }
+    let [transaction] = <[Transaction; 1]>::try_from(transactions).expect("one transaction");
+    assert!(!transaction.iter().flatten().any(|message| message == "Parse"), "{transaction:?}");
+    transaction
+}
+
+fn read(levels: &[usize]) -> Transaction {
+    let mut expected: Transaction =
+        levels.iter().map(|statements| vec!["Execute".to_owned(); *statements]).collect();
+    expected[0].splice(0..0, BEGIN_READ.map(str::to_owned));
+    expected.push(vec![COMMIT.to_owned()]);
+    expected
+}
+
+#[tokio::test]
+async fn a_read_has_one_flight_for_each_level() {
+    let (wire, tenant) = overheard().await;
+    let project = tenant.project("Demo").await;
+    for number in 0..3 {
+        tenant.task(&project, &format!("Demo {number}")).await;
+        tenant.member("member").await;
+    }
+    let workspace = json!({ "id": tenant.workspace });
+
+    // The tenant and a workspace: both in the flight that opens the transaction.
+    let found = flights(&wire, &tenant, "query ($id: ID!) { tenant { name } workspace(id: $id) { name } }", workspace.clone());
+    assert_eq!(found.await, read(&[2]));
+
+    let found = flights(
+        &wire,
+        &tenant,
+        "query ($id: ID!) { workspace(id: $id) { tasks(first: 50) { edges { cursor node { id title } } } } }",
+        workspace.clone(),
+    );
+    assert_eq!(found.await, read(&[1, 1]));
+
+    // Members; then people and grants; then roles and workspaces of the grants.
+    let found = flights(
+        &wire,
+        &tenant,
+        "{ members { nodes { id user { displayName } roleGrants { role { name } workspace { name } } } } }",
+        json!({}),
+    );
+    assert_eq!(found.await.len(), 4);
+
+    // What stands on different branches is fetched together.
+    let found = flights(
+        &wire,
+        &tenant,
+        "query ($id: ID!) { workspace(id: $id) { tasks { nodes { project { name } assignee { id } } } projects { nodes { name } } } \
+         members { nodes { id } } }",
+        workspace,
+    );
+    assert_eq!(found.await, read(&[2, 2, 1]));
+}
+
+#[tokio::test]
+async fn an_answer_does_not_wait_for_the_end_of_its_reads() {
+    let (wire, tenant) = overheard().await;
+    wire.let_commits_through(false);
+    let reply = tenant.owner.query("{ tenant { name } }", json!({})).await;
+    assert_eq!(reply.status, 200);
+    wire.let_commits_through(true);
+}
+
+#[tokio::test]
+async fn a_change_has_three_flights() {
+    let (wire, tenant) = overheard().await;
+    let project = tenant.project("Demo").await;
+    let member = tenant.member("member").await;
+    let create = "mutation ($input: TaskCreateInput!) { taskCreate(input: $input) { task { id title version createdAt } } }";
+    let input = json!({ "input": { "projectId": project, "title": "Demo", "assigneeId": member.member } });
+    let found = flights(&wire, &tenant, create, input).await;
+    let begin = ["BEGIN", "SET LOCAL app.tenant_id", "SET LOCAL app.request_id", "SET LOCAL app.actor_id"];
+    let mut first: Vec<_> = begin.map(str::to_owned).to_vec();
+    // The lock on the rights, their version, the project, the assignee.
+    first.extend(["SELECT pg_advisory_xact_lock_shared", "Execute", "Execute", "Execute"].map(str::to_owned));
+    // The task, its audit entry, its event.
+    assert_eq!(found, [first, vec!["Execute".to_owned(); 3], vec![COMMIT.to_owned()]]);
+}
