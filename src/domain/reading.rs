@@ -83,6 +83,13 @@ pub fn pages<W: Clone + Eq + Hash, T>(keys: &[Under<W>], found: Vec<(Under<W>, T
     pages
 }
 
+/// The totals of [`by_wish`]: a number for every key, 0 where nothing was found.
+pub fn totals<W: Clone + Eq + Hash>(keys: &[Under<W>], found: Vec<(Under<W>, i64)>) -> HashMap<Under<W>, i64> {
+    let mut totals: HashMap<_, i64> = keys.iter().map(|key| (key.clone(), 0)).collect();
+    totals.extend(found);
+    totals
+}
+
 /// How often a loader lets the other fields go on before it fetches, so that their keys come into the same batch.
 ///
 /// With 10, the crate's own figure, fields that are reached on ways of different length drifted apart in a level of 50
