@@ -104,6 +104,15 @@ impl Reach {
         }
     }
 
+    /// What is left of it when one workspace is asked for.
+    pub fn within(&self, workspace: Option<WorkspaceId>) -> Self {
+        match workspace {
+            None => self.clone(),
+            Some(workspace) if self.contains(workspace) => Self::Only(vec![workspace]),
+            Some(_) => Self::None,
+        }
+    }
+
     /// The same as two optional lists, for a raw statement: only these, all but these.
     pub fn bounds(&self) -> (Option<Vec<WorkspaceId>>, Option<Vec<WorkspaceId>>) {
         match self {

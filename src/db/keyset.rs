@@ -100,6 +100,33 @@ where
     }
 }
 
+/// A keyset in a raw statement: what comes behind the last row of the page before, then the order and the limit.
+#[derive(Clone, Copy, Debug)]
+pub struct KeysetText {
+    /// ` AND (column, id) < ({}, {})`, for a page that is not the first.
+    pub behind: &'static str,
+    /// ` ORDER BY column DESC, id DESC LIMIT {}`.
+    pub page: &'static str,
+}
+
+/// The [`KeysetText`] of an order by `(column, id)` in the direction of reading.
+#[macro_export]
+macro_rules! keyset_text {
+    ($column:literal, $id:literal, $descending:expr) => {
+        if $descending {
+            $crate::db::keyset::KeysetText {
+                behind: concat!(" AND (", $column, ", ", $id, ") < ({}, {})"),
+                page: concat!(" ORDER BY ", $column, " DESC, ", $id, " DESC LIMIT {}"),
+            }
+        } else {
+            $crate::db::keyset::KeysetText {
+                behind: concat!(" AND (", $column, ", ", $id, ") > ({}, {})"),
+                page: concat!(" ORDER BY ", $column, ", ", $id, " LIMIT {}"),
+            }
+        }
+    };
+}
+
 /// Orders a boxed query by `(column, id)` and begins behind `after`, if given, in the direction of the order.
 #[macro_export]
 macro_rules! keyset {

@@ -3,6 +3,10 @@
 //! A text is a constant. `{tenant}` stands for the tenant of the transaction and must follow `tenant_id = `;
 //! `{}` stands for the next bound value. The check runs at compile time. It reads the text, not its meaning: keep
 //! raw statements few, in `store.rs` files, and name every tenant table's filter.
+//!
+//! What is not asked for is not in the text: a condition that is there only sometimes goes on with
+//! [`given`](Raw::given). `$2 IS NULL OR t.state = $2` is no condition of an index unless PostgreSQL plans the statement
+//! anew for every value, which costs more than running it.
 
 use std::borrow::Cow;
 
@@ -78,6 +82,8 @@ pub struct Raw<'t> {
 
 struct Statement {
     text: Cow<'static, str>,
+    /// What follows the text.
+    more: Vec<&'static str>,
     tenant: Option<TenantId>,
     binds: Vec<Box<dyn Bind>>,
 }
@@ -94,24 +100,25 @@ impl QueryId for Statement {
 
 impl QueryFragment<Pg> for Statement {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        let mut rest = &*self.text;
         let mut binds = self.binds.iter();
-        while let Some(at) = rest.find('{') {
-            out.push_sql(&rest[..at]);
-            rest = &rest[at..];
-            if let Some(after) = rest.strip_prefix("{tenant}") {
-                let tenant = self.tenant.as_ref().ok_or_else(|| mismatch("no tenant on this transaction"))?;
-                out.push_bind_param::<diesel::sql_types::Uuid, TenantId>(tenant)?;
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix("{}") {
-                binds.next().ok_or_else(|| mismatch("fewer values than places"))?.push(&mut out)?;
-                rest = after;
-            } else {
-                out.push_sql("{");
-                rest = &rest[1..];
+        for mut rest in std::iter::once(&*self.text).chain(self.more.iter().copied()) {
+            while let Some(at) = rest.find('{') {
+                out.push_sql(&rest[..at]);
+                rest = &rest[at..];
+                if let Some(after) = rest.strip_prefix("{tenant}") {
+                    let tenant = self.tenant.as_ref().ok_or_else(|| mismatch("no tenant on this transaction"))?;
+                    out.push_bind_param::<diesel::sql_types::Uuid, TenantId>(tenant)?;
+                    rest = after;
+                } else if let Some(after) = rest.strip_prefix("{}") {
+                    binds.next().ok_or_else(|| mismatch("fewer values than places"))?.push(&mut out)?;
+                    rest = after;
+                } else {
+                    out.push_sql("{");
+                    rest = &rest[1..];
+                }
             }
+            out.push_sql(rest);
         }
-        out.push_sql(rest);
         if binds.next().is_some() { Err(mismatch("more values than places")) } else { Ok(()) }
     }
 }
@@ -122,13 +129,33 @@ fn mismatch(what: &str) -> diesel::result::Error {
 
 impl<'t> Raw<'t> {
     pub(super) fn of_tenant(tx: &'t TenantTx, sql: TenantSql) -> Self {
-        let statement = Statement { text: sql.0, tenant: Some(tx.tenant()), binds: Vec::new() };
+        let statement = Statement { text: sql.0, more: Vec::new(), tenant: Some(tx.tenant()), binds: Vec::new() };
         Self { core: tx.core(), as_person: false, statement }
     }
 
     /// A statement on no tenant table: a pre-tenant function, or a table whose policies ask for the person.
     pub(super) fn global(core: &'t Core, text: &'static str, as_person: bool) -> Self {
-        Self { core, as_person, statement: Statement { text: Cow::Borrowed(text), tenant: None, binds: Vec::new() } }
+        let statement = Statement { text: Cow::Borrowed(text), more: Vec::new(), tenant: None, binds: Vec::new() };
+        Self { core, as_person, statement }
+    }
+
+    /// Goes on with this constant text, which may have places of its own.
+    pub fn then(mut self, text: &'static str) -> Self {
+        self.statement.more.push(text);
+        self
+    }
+
+    /// Goes on with this constant text and its one value, if there is a value.
+    pub fn given<T, V>(self, text: &'static str, value: Option<V>) -> Self
+    where
+        T: SqlType + SingleValue + 'static,
+        Pg: HasSqlType<T>,
+        V: AsExpression<T> + ToSql<T, Pg> + Send + 'static,
+    {
+        match value {
+            Some(value) => self.then(text).bind::<T, V>(value),
+            None => self,
+        }
     }
 
     /// Binds the next `{}` as the SQL type `T`.

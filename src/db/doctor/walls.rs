@@ -231,10 +231,10 @@ fn compare(column: &str, setting: &str) -> Vec<String> {
 fn conditions(condition: Condition) -> Vec<String> {
     let fellows = |user: &str, whole: fn(String) -> String| {
         let tenants = compare("m.tenant_id", "app.tenant_id").into_iter();
-        let exists = tenants.map(|tenant| {
-            format!("EXISTS (SELECT FROM members m WHERE {tenant} AND m.user_id = {user} AND m.deleted_at IS NULL)")
+        let fellow = tenants.map(|tenant| {
+            format!("(SELECT true FROM members m WHERE {tenant} AND m.user_id = {user} AND m.deleted_at IS NULL)")
         });
-        exists.map(whole).collect()
+        fellow.map(whole).collect()
     };
     match condition {
         Condition::True => vec!["true".to_owned()],

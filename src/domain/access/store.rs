@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods, QueryDsl, QueryableByName,
-    sql_types::{Array, BigInt, Binary, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Binary, Int4, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -112,17 +112,17 @@ pub(super) struct PersonRow {
 
 const MEMBERS: TenantSql = TenantSql::new(
     "SELECT m.id, coalesce(m.display_name_override, u.display_name) AS name FROM members m JOIN users u ON u.id = m.user_id \
-     WHERE m.tenant_id = {tenant} AND m.status = 'active' AND ({}::uuid IS NULL OR m.id > {}) ORDER BY m.id LIMIT {}",
+     WHERE m.tenant_id = {tenant} AND m.status = 'active'",
 );
 
 const SERVICE_ACCOUNTS: TenantSql = TenantSql::new(
     "SELECT s.id, s.name FROM service_accounts s \
-     WHERE s.tenant_id = {tenant} AND s.status = 'active' AND ({}::uuid IS NULL OR s.id > {}) ORDER BY s.id LIMIT {}",
+     WHERE s.tenant_id = {tenant} AND s.status = 'active'",
 );
 
 const API_KEYS: TenantSql = TenantSql::new(
     "SELECT k.id, k.name FROM api_keys k \
-     WHERE k.tenant_id = {tenant} AND k.revoked_at IS NULL AND ({}::uuid IS NULL OR k.id > {}) ORDER BY k.id LIMIT {}",
+     WHERE k.tenant_id = {tenant} AND k.revoked_at IS NULL",
 );
 
 /// Which kind of principal a page of a review is about.
@@ -143,17 +143,12 @@ pub(super) async fn next(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<PersonRow>, DbError> {
-    let sql = match kind {
-        Kind::Member => MEMBERS,
-        Kind::ServiceAccount => SERVICE_ACCOUNTS,
-        Kind::ApiKey => API_KEYS,
+    let (sql, behind, page) = match kind {
+        Kind::Member => (MEMBERS, " AND m.id > {}", " ORDER BY m.id LIMIT {}"),
+        Kind::ServiceAccount => (SERVICE_ACCOUNTS, " AND s.id > {}", " ORDER BY s.id LIMIT {}"),
+        Kind::ApiKey => (API_KEYS, " AND k.id > {}", " ORDER BY k.id LIMIT {}"),
     };
-    tx.raw(sql)
-        .bind::<Nullable<SqlUuid>, _>(after)
-        .bind::<Nullable<SqlUuid>, _>(after)
-        .bind::<BigInt, _>(limit)
-        .load()
-        .await
+    tx.raw(sql).given::<SqlUuid, _>(behind, after).then(page).bind::<BigInt, _>(limit).load().await
 }
 
 /// Deletes the tickets that nobody has fetched in time. One statement.

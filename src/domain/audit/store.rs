@@ -15,6 +15,7 @@ use crate::{
     context::RequestContext,
     db::{
         DbError, TenantTx, WriteTx,
+        keyset::{Side, beyond},
         tables::{access_changes, audit_logs, events},
     },
     domain::live::feed::Position,
@@ -201,12 +202,14 @@ pub struct StoredEvent {
 macro_rules! settled {
     ($table:ident, $id:ident, $tx:expr, $after:expr, $horizon:expr, $floor:expr) => {{
         let (after, horizon): (Position, i64) = ($after, $horizon);
-        // `ge` beside the comparison of the pair is what the index goes by.
         $table::in_tenant($tx)
             .filter($table::id.ge($id::from_uuid($floor)))
-            .filter($table::xact.assume_not_null().ge(after.xact))
             .filter($table::xact.assume_not_null().lt(horizon))
-            .filter($table::xact.assume_not_null().gt(after.xact).or($table::id.gt($id::from_uuid(after.id))))
+            .filter(beyond(
+                ($table::xact.assume_not_null(), $table::id),
+                Side::Greater,
+                (after.xact, $id::from_uuid(after.id)),
+            ))
             .order(($table::xact.assume_not_null().asc(), $table::id.asc()))
     }};
 }

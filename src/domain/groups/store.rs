@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods, Insertable, QueryDsl, QueryableByName, SelectableHelper,
-    sql_types::{Array, BigInt, Nullable, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -134,7 +134,6 @@ const MEMBERS: TenantSql = TenantSql::new(concat!(
     "SELECT parent.id AS parent_id, place.* FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
        SELECT x.member_id, x.created_at ",
     members_there!(),
-    " AND ({}::uuid IS NULL OR x.member_id <sign> {}) ORDER BY x.member_id <direction> LIMIT {}) AS place"
 ));
 
 const MEMBERS_COUNTED: TenantSql = TenantSql::new(concat!(
@@ -168,15 +167,12 @@ pub(super) async fn members(
     parents: Vec<Uuid>,
     slice: &MemberSlice,
 ) -> Result<Vec<(Uuid, GroupMember)>, DbError> {
-    let (direction, sign) = if slice.descending { ("DESC", "<") } else { ("ASC", ">") };
-    let rows: Vec<MemberRow> = tx
-        .raw(MEMBERS.fill("direction", direction).fill("sign", sign))
-        .bind::<Array<SqlUuid>, _>(parents)
-        .bind::<Nullable<SqlUuid>, _>(slice.after)
-        .bind::<Nullable<SqlUuid>, _>(slice.after)
-        .bind::<BigInt, _>(slice.limit)
-        .load()
-        .await?;
+    let (behind, page) = match slice.descending {
+        true => (" AND x.member_id < {}", " ORDER BY x.member_id DESC LIMIT {}) AS place"),
+        false => (" AND x.member_id > {}", " ORDER BY x.member_id LIMIT {}) AS place"),
+    };
+    let raw = tx.raw(MEMBERS).bind::<Array<SqlUuid>, _>(parents).given::<SqlUuid, _>(behind, slice.after);
+    let rows: Vec<MemberRow> = raw.then(page).bind::<BigInt, _>(slice.limit).load().await?;
     let place = |row: MemberRow| {
         let group_id = GroupId::from_uuid(row.parent_id);
         (row.parent_id, GroupMember { group_id, member_id: row.member_id, created_at: row.created_at })

@@ -10,7 +10,7 @@ use crate::{
     access::{On, Permission},
     context::RequestContext,
     db::{DbError, TenantTx},
-    domain::reading::{Batch, Under, by_wish, pages},
+    domain::reading::{Batch, Under, by_wish, pages, totals},
     graphql::connection::MAX_COUNTED,
     ids::ProjectId,
 };
@@ -70,6 +70,6 @@ impl Batch for ProjectsCounted {
         let found = by_wish(keys, |find, parents| async move {
             store::count_children(tx, parents, &find, reach, MAX_COUNTED).await
         });
-        Ok(found.await?.into_iter().collect())
+        Ok(totals(keys, found.await?))
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods, QueryDsl, QueryableByName, SelectableHelper,
-    sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::{
         tables::{projects, workspaces},
     },
     ids::{Id, MemberId, ProjectId, WorkspaceId},
-    keyset,
+    keyset, keyset_text,
 };
 
 /// The values of a row in its order, as they stand in a cursor.
@@ -78,14 +78,17 @@ macro_rules! filtered {
     ($tx:expr, $find:expr, $reach:expr) => {{
         let (find, reach): (&ProjectFind, &Reach) = ($find, $reach);
         let mut query = projects::in_tenant($tx).into_boxed();
-        match reach {
+        match reach.within(find.workspace) {
             Reach::All => {}
-            Reach::AllExcept(hidden) => query = query.filter(projects::workspace_id.ne_all(hidden.clone())),
-            Reach::Only(visible) => query = query.filter(projects::workspace_id.eq_any(visible.clone())),
+            Reach::AllExcept(hidden) => query = query.filter(projects::workspace_id.ne_all(hidden)),
+            Reach::Only(visible) => {
+                // Equal to one, and the rows come out of the index in the order of the page.
+                query = match *visible {
+                    [one] => query.filter(projects::workspace_id.eq(one)),
+                    _ => query.filter(projects::workspace_id.eq_any(visible)),
+                }
+            }
             Reach::None => query = query.filter(projects::workspace_id.eq_any(Vec::<WorkspaceId>::new())),
-        }
-        if let Some(workspace) = find.workspace {
-            query = query.filter(projects::workspace_id.eq(workspace));
         }
         if let Some(state) = find.state {
             query = query.filter(projects::state.eq(state));
@@ -126,32 +129,18 @@ pub(crate) async fn count(tx: &TenantTx, find: &ProjectFind, reach: &Reach, most
     filtered!(tx, find, reach).select(projects::id).count_up_to(most).await
 }
 
-/// The same filter as in [`page`], for the projects of one workspace.
-macro_rules! children_found {
-    () => {
-        "FROM projects p WHERE p.tenant_id = {tenant} AND p.workspace_id = parent.id \
-           AND ({}::uuid[] IS NULL OR p.workspace_id = ANY ({})) \
-           AND ({}::uuid[] IS NULL OR p.workspace_id <> ALL ({})) \
-           AND ({}::text IS NULL OR p.state = {})"
-    };
-}
-
 /// One index range for each parent, cut at the limit before rows are joined.
-const CHILDREN: TenantSql = TenantSql::new(concat!(
+const CHILDREN: TenantSql = TenantSql::new(
     "SELECT parent.id AS parent_id, child.* FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
        SELECT p.id, p.workspace_id, p.name, p.description, p.state, p.owner_member_id, p.archived_at, p.version, \
-              p.created_at, p.updated_at ",
-    children_found!(),
-    " AND ({}::uuid IS NULL OR (p.<column>, p.id) <sign> ({}::<type>, {})) \
-       ORDER BY p.<column> <direction>, p.id <direction> LIMIT {}) AS child"
-));
+              p.created_at, p.updated_at \
+       FROM projects p WHERE p.tenant_id = {tenant} AND p.workspace_id = parent.id",
+);
 
-const CHILDREN_COUNTED: TenantSql = TenantSql::new(concat!(
+const CHILDREN_COUNTED: TenantSql = TenantSql::new(
     "SELECT parent.id AS parent_id, counted.total FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
-       SELECT count(*) AS total FROM (SELECT ",
-    children_found!(),
-    " LIMIT {}) AS child) AS counted"
-));
+       SELECT count(*) AS total FROM (SELECT FROM projects p WHERE p.tenant_id = {tenant} AND p.workspace_id = parent.id",
+);
 
 #[derive(QueryableByName)]
 struct ChildRow {
@@ -169,17 +158,12 @@ struct TotalRow {
     total: i64,
 }
 
-/// A statement over the projects of these workspaces, its filter bound.
-fn under<'t>(tx: &'t TenantTx, sql: TenantSql, parents: Vec<Uuid>, find: &ProjectFind, reach: &Reach) -> Raw<'t> {
-    let (only, except) = reach.bounds();
-    tx.raw(sql)
-        .bind::<Array<SqlUuid>, _>(parents)
-        .bind::<Nullable<Array<SqlUuid>>, _>(only.clone())
-        .bind::<Nullable<Array<SqlUuid>>, _>(only)
-        .bind::<Nullable<Array<SqlUuid>>, _>(except.clone())
-        .bind::<Nullable<Array<SqlUuid>>, _>(except)
-        .bind::<Nullable<Text>, _>(find.state)
-        .bind::<Nullable<Text>, _>(find.state)
+/// A statement over the projects of these workspaces: the same conditions as in [`page`].
+fn under<'t>(tx: &'t TenantTx, sql: TenantSql, mut parents: Vec<Uuid>, find: &ProjectFind, reach: &Reach) -> Raw<'t> {
+    // The workspace is the parent: a condition on it is one on the parents.
+    let reach = reach.within(find.workspace);
+    parents.retain(|id| reach.contains(WorkspaceId::from_uuid(*id)));
+    tx.raw(sql).bind::<Array<SqlUuid>, _>(parents).given::<Text, _>(" AND p.state = {}", find.state)
 }
 
 /// One page of projects of each workspace, in reading order. One statement, whatever the number of workspaces.
@@ -190,21 +174,20 @@ pub(crate) async fn children(
     reach: &Reach,
     slice: &Slice,
 ) -> Result<Vec<(Uuid, Project)>, DbError> {
-    let (column, kind) = match slice.sort {
-        ProjectSort::CreatedAt => ("created_at", "timestamptz"),
-        ProjectSort::Name => ("name", "text"),
+    let text = match slice.sort {
+        ProjectSort::CreatedAt => keyset_text!("p.created_at", "p.id", slice.descending),
+        ProjectSort::Name => keyset_text!("p.name", "p.id", slice.descending),
     };
-    let (direction, sign) = if slice.descending { ("DESC", "<") } else { ("ASC", ">") };
-    let sql = CHILDREN.fill("column", column).fill("type", kind).fill("direction", direction).fill("sign", sign);
-    let after_id = slice.after.as_ref().map(|(_, id)| id.uuid());
-    let raw = under(tx, sql, parents, find, reach).bind::<Nullable<SqlUuid>, _>(after_id);
-    let raw = match (slice.after.as_ref().map(|(place, _)| place.clone()), slice.sort) {
-        (Some(Place::CreatedAt(at)), _) => raw.bind::<Nullable<Timestamptz>, _>(Some(at)),
-        (Some(Place::Name(name)), _) => raw.bind::<Nullable<Text>, _>(Some(name)),
-        (None, ProjectSort::CreatedAt) => raw.bind::<Nullable<Timestamptz>, _>(None::<DateTime<Utc>>),
-        (None, ProjectSort::Name) => raw.bind::<Nullable<Text>, _>(None::<String>),
-    };
-    let rows: Vec<ChildRow> = raw.bind::<Nullable<SqlUuid>, _>(after_id).bind::<BigInt, _>(slice.limit).load().await?;
+    let mut raw = under(tx, CHILDREN, parents, find, reach);
+    if let Some((place, id)) = &slice.after {
+        raw = raw.then(text.behind);
+        raw = match place {
+            Place::CreatedAt(at) => raw.bind::<Timestamptz, _>(*at),
+            Place::Name(name) => raw.bind::<Text, _>(name.clone()),
+        };
+        raw = raw.bind::<SqlUuid, _>(*id);
+    }
+    let rows: Vec<ChildRow> = raw.then(text.page).bind::<BigInt, _>(slice.limit).then(") AS child").load().await?;
     Ok(rows.into_iter().map(|row| (row.parent_id, row.child)).collect())
 }
 
@@ -217,7 +200,8 @@ pub(crate) async fn count_children(
     most: i64,
 ) -> Result<Vec<(Uuid, i64)>, DbError> {
     let raw = under(tx, CHILDREN_COUNTED, parents, find, reach);
-    let rows: Vec<TotalRow> = raw.bind::<BigInt, _>(most + 1).load().await?;
+    let raw = raw.then(" LIMIT {}) AS child) AS counted").bind::<BigInt, _>(most + 1);
+    let rows: Vec<TotalRow> = raw.load().await?;
     Ok(rows.into_iter().map(|row| (row.parent_id, row.total)).collect())
 }
 

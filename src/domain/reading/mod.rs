@@ -89,6 +89,13 @@ pub fn pages<W: Clone + Eq + Hash, T>(keys: &[Under<W>], found: Vec<(Under<W>, T
     pages
 }
 
+/// The totals of [`by_wish`]: a number for every key, 0 where nothing was found.
+pub fn totals<W: Clone + Eq + Hash>(keys: &[Under<W>], found: Vec<(Under<W>, i64)>) -> HashMap<Under<W>, i64> {
+    let mut totals: HashMap<_, i64> = keys.iter().map(|key| (key.clone(), 0)).collect();
+    totals.extend(found);
+    totals
+}
+
 /// The one transaction of a scope. In a tenant the person's own rows are read on it too, so that a request never holds
 /// two connections.
 enum Opened {

@@ -10,7 +10,7 @@ use crate::{
     access::{On, Permission},
     context::RequestContext,
     db::{DbError, TenantTx},
-    domain::reading::{Batch, Under, by_wish, pages},
+    domain::reading::{Batch, Under, by_wish, pages, totals},
     graphql::connection::MAX_COUNTED,
     ids::TaskId,
 };
@@ -64,6 +64,6 @@ impl Batch for TasksCounted {
         let found = by_wish(keys, |(parent, find), parents| async move {
             store::count_children(tx, parent, parents, &find, reach, MAX_COUNTED).await
         });
-        Ok(found.await?.into_iter().collect())
+        Ok(totals(keys, found.await?))
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::{
     ExpressionMethods, QueryDsl, QueryableByName, SelectableHelper,
-    sql_types::{Array, BigInt, Date, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Date, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use crate::{
     access::Reach,
     db::{DbError, Raw, TenantSql, TenantTx, WriteTx, tables::tasks},
     ids::{Id, MemberId, TaskId, WorkspaceId},
-    keyset,
+    keyset, keyset_text,
 };
 
 /// The values of a row in its order, as they stand in a cursor.
@@ -62,14 +62,17 @@ macro_rules! filtered {
     ($tx:expr, $find:expr, $reach:expr) => {{
         let (find, reach): (&TaskFind, &Reach) = ($find, $reach);
         let mut query = tasks::in_tenant($tx).into_boxed();
-        match reach {
+        match reach.within(find.workspace) {
             Reach::All => {}
-            Reach::AllExcept(hidden) => query = query.filter(tasks::workspace_id.ne_all(hidden.clone())),
-            Reach::Only(visible) => query = query.filter(tasks::workspace_id.eq_any(visible.clone())),
+            Reach::AllExcept(hidden) => query = query.filter(tasks::workspace_id.ne_all(hidden)),
+            Reach::Only(visible) => {
+                // Equal to one, and the rows come out of the index in the order of the page.
+                query = match *visible {
+                    [one] => query.filter(tasks::workspace_id.eq(one)),
+                    _ => query.filter(tasks::workspace_id.eq_any(visible)),
+                }
+            }
             Reach::None => query = query.filter(tasks::workspace_id.eq_any(Vec::<WorkspaceId>::new())),
-        }
-        if let Some(workspace) = find.workspace {
-            query = query.filter(tasks::workspace_id.eq(workspace));
         }
         if let Some(project) = find.project {
             query = query.filter(tasks::project_id.eq(project));
@@ -151,75 +154,85 @@ struct TotalRow {
     total: i64,
 }
 
-/// The same filter as in [`page`], for the tasks under one parent.
-macro_rules! children_found {
-    () => {
-        "FROM tasks t WHERE t.tenant_id = {tenant} AND t.<parent> = parent.id \
-           AND ({}::uuid[] IS NULL OR t.workspace_id = ANY ({})) \
-           AND ({}::uuid[] IS NULL OR t.workspace_id <> ALL ({})) \
-           AND ({}::text[] IS NULL OR t.state = ANY ({})) \
-           AND ({}::uuid IS NULL OR t.workspace_id = {}) AND ({}::uuid IS NULL OR t.project_id = {}) \
-           AND ({}::uuid IS NULL OR t.assignee_member_id = {}) \
-           AND ({}::date IS NULL OR t.due_on >= {}) AND ({}::date IS NULL OR t.due_on <= {})"
+/// One index range for each parent, cut at the limit before rows are joined: the cost follows what is shown.
+macro_rules! children {
+    ($parent:literal) => {
+        TenantSql::new(concat!(
+            "SELECT parent.id AS parent_id, child.* FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
+               SELECT t.id, t.project_id, t.workspace_id, t.title, t.description, t.state, t.points, t.due_on, \
+                      t.assignee_member_id, t.completed_at, t.version, t.created_at, t.updated_at \
+               FROM tasks t WHERE t.tenant_id = {tenant} AND t.",
+            $parent,
+            " = parent.id"
+        ))
     };
 }
 
-/// One index range for each parent, cut at the limit before rows are joined: the cost follows what is shown.
-const CHILDREN: TenantSql = TenantSql::new(concat!(
-    "SELECT parent.id AS parent_id, child.* FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
-       SELECT t.id, t.project_id, t.workspace_id, t.title, t.description, t.state, t.points, t.due_on, \
-              t.assignee_member_id, t.completed_at, t.version, t.created_at, t.updated_at ",
-    children_found!(),
-    " AND ({}::uuid IS NULL OR (t.<column>, t.id) <sign> ({}::<type>, {})) \
-       ORDER BY t.<column> <direction>, t.id <direction> LIMIT {}) AS child"
-));
-
-const CHILDREN_COUNTED: TenantSql = TenantSql::new(concat!(
-    "SELECT parent.id AS parent_id, counted.total FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
-       SELECT count(*) AS total FROM (SELECT ",
-    children_found!(),
-    " LIMIT {}) AS child) AS counted"
-));
+macro_rules! children_counted {
+    ($parent:literal) => {
+        TenantSql::new(concat!(
+            "SELECT parent.id AS parent_id, counted.total FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
+               SELECT count(*) AS total FROM (SELECT FROM tasks t WHERE t.tenant_id = {tenant} AND t.",
+            $parent,
+            " = parent.id"
+        ))
+    };
+}
 
 impl Parent {
-    fn column(self) -> &'static str {
+    fn children(self) -> TenantSql {
         match self {
-            Self::Project => "project_id",
-            Self::Workspace => "workspace_id",
-            Self::Assignee => "assignee_member_id",
+            Self::Project => const { children!("project_id") },
+            Self::Workspace => const { children!("workspace_id") },
+            Self::Assignee => const { children!("assignee_member_id") },
         }
+    }
+
+    fn children_counted(self) -> TenantSql {
+        match self {
+            Self::Project => const { children_counted!("project_id") },
+            Self::Workspace => const { children_counted!("workspace_id") },
+            Self::Assignee => const { children_counted!("assignee_member_id") },
+        }
+    }
+
+    /// Takes out what only says again which parent is meant: for a statement it would be a second condition on the column
+    /// by which its index is read.
+    fn narrow(self, parents: &mut Vec<Uuid>, find: &mut TaskFind, reach: Reach) -> Reach {
+        let reach = reach.within(find.workspace.take());
+        let (only, reach) = match self {
+            Self::Workspace => {
+                parents.retain(|id| reach.contains(WorkspaceId::from_uuid(*id)));
+                (None, Reach::All)
+            }
+            Self::Project => (find.project.take().map(Id::uuid), reach),
+            Self::Assignee => (find.assignee.take().map(Id::uuid), reach),
+        };
+        parents.retain(|id| only.is_none_or(|only| only == *id));
+        reach
     }
 }
 
-/// A statement over the tasks under these parents, its filter bound.
+/// A statement over the tasks under these parents: the same conditions as in [`page`].
 fn under<'t>(
     tx: &'t TenantTx,
     sql: TenantSql,
     parent: Parent,
-    parents: Vec<Uuid>,
+    mut parents: Vec<Uuid>,
     find: &TaskFind,
     reach: &Reach,
 ) -> Raw<'t> {
-    let (only, except) = reach.bounds();
-    let states = (!find.states.is_empty()).then(|| find.states.clone());
-    tx.raw(sql.fill("parent", parent.column()))
+    let mut find = find.clone();
+    let (only, except) = parent.narrow(&mut parents, &mut find, reach.clone()).bounds();
+    tx.raw(sql)
         .bind::<Array<SqlUuid>, _>(parents)
-        .bind::<Nullable<Array<SqlUuid>>, _>(only.clone())
-        .bind::<Nullable<Array<SqlUuid>>, _>(only)
-        .bind::<Nullable<Array<SqlUuid>>, _>(except.clone())
-        .bind::<Nullable<Array<SqlUuid>>, _>(except)
-        .bind::<Nullable<Array<Text>>, _>(states.clone())
-        .bind::<Nullable<Array<Text>>, _>(states)
-        .bind::<Nullable<SqlUuid>, _>(find.workspace)
-        .bind::<Nullable<SqlUuid>, _>(find.workspace)
-        .bind::<Nullable<SqlUuid>, _>(find.project)
-        .bind::<Nullable<SqlUuid>, _>(find.project)
-        .bind::<Nullable<SqlUuid>, _>(find.assignee)
-        .bind::<Nullable<SqlUuid>, _>(find.assignee)
-        .bind::<Nullable<Date>, _>(find.due_from)
-        .bind::<Nullable<Date>, _>(find.due_from)
-        .bind::<Nullable<Date>, _>(find.due_to)
-        .bind::<Nullable<Date>, _>(find.due_to)
+        .given::<Array<SqlUuid>, _>(" AND t.workspace_id = ANY ({})", only)
+        .given::<Array<SqlUuid>, _>(" AND t.workspace_id <> ALL ({})", except)
+        .given::<Array<Text>, _>(" AND t.state = ANY ({})", (!find.states.is_empty()).then_some(find.states))
+        .given::<SqlUuid, _>(" AND t.project_id = {}", find.project)
+        .given::<SqlUuid, _>(" AND t.assignee_member_id = {}", find.assignee)
+        .given::<Date, _>(" AND t.due_on >= {}", find.due_from)
+        .given::<Date, _>(" AND t.due_on <= {}", find.due_to)
 }
 
 /// One page of tasks under each parent, in reading order. One statement, whatever the number of parents.
@@ -231,26 +244,22 @@ pub(crate) async fn children(
     reach: &Reach,
     slice: &Slice,
 ) -> Result<Vec<(Uuid, Task)>, DbError> {
-    let (column, kind) = match slice.sort {
-        TaskSort::CreatedAt => ("created_at", "timestamptz"),
-        TaskSort::DueOn => ("due_sort", "date"),
-        TaskSort::Title => ("title", "text"),
+    let text = match slice.sort {
+        TaskSort::CreatedAt => keyset_text!("t.created_at", "t.id", slice.descending),
+        TaskSort::DueOn => keyset_text!("t.due_sort", "t.id", slice.descending),
+        TaskSort::Title => keyset_text!("t.title", "t.id", slice.descending),
     };
-    let (direction, sign) = if slice.descending { ("DESC", "<") } else { ("ASC", ">") };
-    let sql = CHILDREN.fill("column", column).fill("type", kind).fill("direction", direction).fill("sign", sign);
-    let after_id = slice.after.as_ref().map(|(_, id)| id.uuid());
-    let raw = under(tx, sql, parent, parents, find, reach).bind::<Nullable<SqlUuid>, _>(after_id);
-    let raw = match slice.after.as_ref().map(|(place, _)| place) {
-        Some(Place::CreatedAt(at)) => raw.bind::<Nullable<Timestamptz>, _>(Some(*at)),
-        Some(Place::DueOn(day)) => raw.bind::<Nullable<Date>, _>(Some(*day)),
-        Some(Place::Title(title)) => raw.bind::<Nullable<Text>, _>(Some(title.clone())),
-        None => match slice.sort {
-            TaskSort::CreatedAt => raw.bind::<Nullable<Timestamptz>, _>(None::<DateTime<Utc>>),
-            TaskSort::DueOn => raw.bind::<Nullable<Date>, _>(None::<NaiveDate>),
-            TaskSort::Title => raw.bind::<Nullable<Text>, _>(None::<String>),
-        },
-    };
-    let rows: Vec<ChildRow> = raw.bind::<Nullable<SqlUuid>, _>(after_id).bind::<BigInt, _>(slice.limit).load().await?;
+    let mut raw = under(tx, parent.children(), parent, parents, find, reach);
+    if let Some((place, id)) = &slice.after {
+        raw = raw.then(text.behind);
+        raw = match place {
+            Place::CreatedAt(at) => raw.bind::<Timestamptz, _>(*at),
+            Place::DueOn(day) => raw.bind::<Date, _>(*day),
+            Place::Title(title) => raw.bind::<Text, _>(title.clone()),
+        };
+        raw = raw.bind::<SqlUuid, _>(*id);
+    }
+    let rows: Vec<ChildRow> = raw.then(text.page).bind::<BigInt, _>(slice.limit).then(") AS child").load().await?;
     Ok(rows.into_iter().map(|row| (row.parent_id, row.child)).collect())
 }
 
@@ -263,8 +272,9 @@ pub(crate) async fn count_children(
     reach: &Reach,
     most: i64,
 ) -> Result<Vec<(Uuid, i64)>, DbError> {
-    let raw = under(tx, CHILDREN_COUNTED, parent, parents, find, reach);
-    let rows: Vec<TotalRow> = raw.bind::<BigInt, _>(most + 1).load().await?;
+    let raw = under(tx, parent.children_counted(), parent, parents, find, reach);
+    let raw = raw.then(" LIMIT {}) AS child) AS counted").bind::<BigInt, _>(most + 1);
+    let rows: Vec<TotalRow> = raw.load().await?;
     Ok(rows.into_iter().map(|row| (row.parent_id, row.total)).collect())
 }
 

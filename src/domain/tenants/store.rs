@@ -2,7 +2,7 @@
 
 use diesel::{
     ExpressionMethods, QueryDsl, QueryableByName, SelectableHelper,
-    sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid},
+    sql_types::{BigInt, Text, Uuid as SqlUuid},
 };
 
 use super::types::{Membership, Settings, Tenant, TenantWithPlan, Usage};
@@ -12,6 +12,7 @@ use crate::{
         tables::{plans, tenant_counters, tenant_settings, tenants},
     },
     ids::TenantId,
+    keyset_text,
 };
 
 /// The transaction's tenant. One statement.
@@ -44,23 +45,13 @@ pub(crate) struct Slice {
 
 /// One page of the tenants of which this person is a member. One statement.
 pub(crate) async fn memberships(person: Person<'_>, slice: Slice) -> Result<Vec<Membership>, DbError> {
-    let text = if slice.descending {
-        "SELECT m.* FROM app.memberships_of({}) AS m WHERE {}::uuid IS NULL OR (m.name, m.tenant_id) < ({}, {}) \
-         ORDER BY m.name DESC, m.tenant_id DESC LIMIT {}"
-    } else {
-        "SELECT m.* FROM app.memberships_of({}) AS m WHERE {}::uuid IS NULL OR (m.name, m.tenant_id) > ({}, {}) \
-         ORDER BY m.name, m.tenant_id LIMIT {}"
-    };
-    let (name, id) = slice.after.unzip();
-    person
-        .call(text)
-        .bind::<SqlUuid, _>(person.user())
-        .bind::<Nullable<SqlUuid>, _>(id)
-        .bind::<Nullable<Text>, _>(name)
-        .bind::<Nullable<SqlUuid>, _>(id)
-        .bind::<BigInt, _>(slice.limit)
-        .load()
-        .await
+    let text = keyset_text!("m.name", "m.tenant_id", slice.descending);
+    let mut raw =
+        person.call("SELECT m.* FROM app.memberships_of({}) AS m WHERE true").bind::<SqlUuid, _>(person.user());
+    if let Some((name, id)) = slice.after {
+        raw = raw.then(text.behind).bind::<Text, _>(name).bind::<SqlUuid, _>(id);
+    }
+    raw.then(text.page).bind::<BigInt, _>(slice.limit).load().await
 }
 
 #[derive(QueryableByName)]

@@ -11,7 +11,7 @@ use crate::{
     access::{On, Permission},
     context::RequestContext,
     db::{DbError, TenantTx},
-    domain::reading::{Batch, Under, by_wish, pages},
+    domain::reading::{Batch, Under, by_wish, pages, totals},
     graphql::connection::MAX_COUNTED,
     ids::{Id, WorkspaceId},
 };
@@ -72,7 +72,7 @@ impl Batch for WorkspacesCounted {
         let found = by_wish(keys, |find, parents| async move {
             store::count_children(tx, parents, &find, sight, MAX_COUNTED).await
         });
-        Ok(found.await?.into_iter().collect())
+        Ok(totals(keys, found.await?))
     }
 }
 

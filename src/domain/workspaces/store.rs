@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, QueryDsl, QueryableByName, SelectableHelper,
-    sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::{
         tables::{role_grants, workspace_members, workspaces},
     },
     ids::{Id, MemberId, WorkspaceId, WorkspaceMemberId},
-    keyset,
+    keyset, keyset_text,
 };
 
 /// The values of a row in its order, as they stand in a cursor.
@@ -150,32 +150,19 @@ pub(crate) async fn count(tx: &TenantTx, find: &WorkspaceFind, sight: &Sight, mo
     filtered!(tx, find, sight).select(workspaces::id).count_up_to(most).await
 }
 
-/// The same filter as in [`page`], for the children of one parent.
-macro_rules! children_seen {
-    () => {
-        "FROM workspaces w WHERE w.tenant_id = {tenant} AND w.parent_workspace_id = parent.id AND w.deleted_at IS NULL \
-           AND ({}::uuid[] IS NULL OR w.id = ANY ({})) AND ({}::uuid[] IS NULL OR w.id <> ALL ({})) \
-           AND ({}::uuid[] IS NULL OR w.visibility = 'tenant' OR w.id = ANY ({})) \
-           AND ({}::bool IS NULL OR (w.archived_at IS NOT NULL) = {})"
-    };
-}
-
 /// One index range for each parent, cut at the limit before rows are joined.
-const CHILDREN: TenantSql = TenantSql::new(concat!(
+const CHILDREN: TenantSql = TenantSql::new(
     "SELECT parent.id AS parent_id, child.* FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
        SELECT w.id, w.slug, w.name, w.description, w.is_default, w.parent_workspace_id, w.visibility, w.archived_at, \
-              w.settings, w.version, w.created_at, w.updated_at ",
-    children_seen!(),
-    " AND ({}::uuid IS NULL OR (w.<column>, w.id) <sign> ({}::<type>, {})) \
-       ORDER BY w.<column> <direction>, w.id <direction> LIMIT {}) AS child"
-));
+              w.settings, w.version, w.created_at, w.updated_at \
+       FROM workspaces w WHERE w.tenant_id = {tenant} AND w.parent_workspace_id = parent.id AND w.deleted_at IS NULL",
+);
 
-const CHILDREN_COUNTED: TenantSql = TenantSql::new(concat!(
+const CHILDREN_COUNTED: TenantSql = TenantSql::new(
     "SELECT parent.id AS parent_id, counted.total FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
-       SELECT count(*) AS total FROM (SELECT ",
-    children_seen!(),
-    " LIMIT {}) AS child) AS counted"
-));
+       SELECT count(*) AS total FROM (SELECT FROM workspaces w \
+         WHERE w.tenant_id = {tenant} AND w.parent_workspace_id = parent.id AND w.deleted_at IS NULL",
+);
 
 #[derive(QueryableByName)]
 struct ChildRow {
@@ -194,20 +181,21 @@ struct TotalRow {
     total: i64,
 }
 
-/// A statement over the workspaces under these parents, its filter bound.
-fn under<'t>(tx: &'t TenantTx, sql: TenantSql, parents: Vec<Uuid>, find: &WorkspaceFind, sight: &Sight) -> Raw<'t> {
+/// A statement over the workspaces under these parents: the same conditions as in [`page`].
+fn under<'t>(tx: &'t TenantTx, sql: TenantSql, mut parents: Vec<Uuid>, find: &WorkspaceFind, sight: &Sight) -> Raw<'t> {
     let (only, except) = sight.reach.bounds();
-    let (private, is_archived) = (sight.private.clone(), find.is_archived);
-    tx.raw(sql)
+    parents.retain(|id| find.parent.is_none_or(|parent| parent.uuid() == *id));
+    let raw = tx
+        .raw(sql)
         .bind::<Array<SqlUuid>, _>(parents)
-        .bind::<Nullable<Array<SqlUuid>>, _>(only.clone())
-        .bind::<Nullable<Array<SqlUuid>>, _>(only)
-        .bind::<Nullable<Array<SqlUuid>>, _>(except.clone())
-        .bind::<Nullable<Array<SqlUuid>>, _>(except)
-        .bind::<Nullable<Array<SqlUuid>>, _>(private.clone())
-        .bind::<Nullable<Array<SqlUuid>>, _>(private)
-        .bind::<Nullable<Bool>, _>(is_archived)
-        .bind::<Nullable<Bool>, _>(is_archived)
+        .given::<Array<SqlUuid>, _>(" AND w.id = ANY ({})", only)
+        .given::<Array<SqlUuid>, _>(" AND w.id <> ALL ({})", except)
+        .given::<Array<SqlUuid>, _>(" AND (w.visibility = 'tenant' OR w.id = ANY ({}))", sight.private.clone());
+    match find.is_archived {
+        None => raw,
+        Some(true) => raw.then(" AND w.archived_at IS NOT NULL"),
+        Some(false) => raw.then(" AND w.archived_at IS NULL"),
+    }
 }
 
 /// One page of the workspaces seen under each parent, in reading order. One statement, whatever the number of parents.
@@ -218,21 +206,20 @@ pub(crate) async fn children(
     sight: &Sight,
     slice: &Slice,
 ) -> Result<Vec<(Uuid, Workspace)>, DbError> {
-    let (column, kind) = match slice.sort {
-        WorkspaceSort::CreatedAt => ("created_at", "timestamptz"),
-        WorkspaceSort::Name => ("name", "text"),
+    let text = match slice.sort {
+        WorkspaceSort::CreatedAt => keyset_text!("w.created_at", "w.id", slice.descending),
+        WorkspaceSort::Name => keyset_text!("w.name", "w.id", slice.descending),
     };
-    let (direction, sign) = if slice.descending { ("DESC", "<") } else { ("ASC", ">") };
-    let sql = CHILDREN.fill("column", column).fill("type", kind).fill("direction", direction).fill("sign", sign);
-    let after_id = slice.after.as_ref().map(|(_, id)| id.uuid());
-    let raw = under(tx, sql, parents, find, sight).bind::<Nullable<SqlUuid>, _>(after_id);
-    let raw = match (slice.after.as_ref().map(|(place, _)| place.clone()), slice.sort) {
-        (Some(Place::CreatedAt(at)), _) => raw.bind::<Nullable<Timestamptz>, _>(Some(at)),
-        (Some(Place::Name(name)), _) => raw.bind::<Nullable<Text>, _>(Some(name)),
-        (None, WorkspaceSort::CreatedAt) => raw.bind::<Nullable<Timestamptz>, _>(None::<DateTime<Utc>>),
-        (None, WorkspaceSort::Name) => raw.bind::<Nullable<Text>, _>(None::<String>),
-    };
-    let rows: Vec<ChildRow> = raw.bind::<Nullable<SqlUuid>, _>(after_id).bind::<BigInt, _>(slice.limit).load().await?;
+    let mut raw = under(tx, CHILDREN, parents, find, sight);
+    if let Some((place, id)) = &slice.after {
+        raw = raw.then(text.behind);
+        raw = match place {
+            Place::CreatedAt(at) => raw.bind::<Timestamptz, _>(*at),
+            Place::Name(name) => raw.bind::<Text, _>(name.clone()),
+        };
+        raw = raw.bind::<SqlUuid, _>(*id);
+    }
+    let rows: Vec<ChildRow> = raw.then(text.page).bind::<BigInt, _>(slice.limit).then(") AS child").load().await?;
     Ok(rows.into_iter().map(|row| (row.parent_id, row.child)).collect())
 }
 
@@ -245,7 +232,8 @@ pub(crate) async fn count_children(
     most: i64,
 ) -> Result<Vec<(Uuid, i64)>, DbError> {
     let raw = under(tx, CHILDREN_COUNTED, parents, find, sight);
-    let rows: Vec<TotalRow> = raw.bind::<BigInt, _>(most + 1).load().await?;
+    let raw = raw.then(" LIMIT {}) AS child) AS counted").bind::<BigInt, _>(most + 1);
+    let rows: Vec<TotalRow> = raw.load().await?;
     Ok(rows.into_iter().map(|row| (row.parent_id, row.total)).collect())
 }
 
@@ -291,8 +279,6 @@ const MEMBERS: TenantSql = TenantSql::new(concat!(
     "SELECT parent.id AS parent_id, place.* FROM unnest({}::uuid[]) AS parent (id) CROSS JOIN LATERAL ( \
        SELECT p.id, p.member_id, p.created_at ",
     members_there!(),
-    " AND ({}::uuid IS NULL OR (p.created_at, p.id) <sign> ({}::timestamptz, {})) \
-       ORDER BY p.created_at <direction>, p.id <direction> LIMIT {}) AS place"
 ));
 
 const MEMBERS_COUNTED: TenantSql = TenantSql::new(concat!(
@@ -316,17 +302,12 @@ pub(crate) async fn members(
     parents: Vec<Uuid>,
     slice: &MemberSlice,
 ) -> Result<Vec<(Uuid, WorkspaceMember)>, DbError> {
-    let (direction, sign) = if slice.descending { ("DESC", "<") } else { ("ASC", ">") };
-    let (at, id) = slice.after.unzip();
-    let rows: Vec<MemberRow> = tx
-        .raw(MEMBERS.fill("direction", direction).fill("sign", sign))
-        .bind::<Array<SqlUuid>, _>(parents)
-        .bind::<Nullable<SqlUuid>, _>(id)
-        .bind::<Nullable<Timestamptz>, _>(at)
-        .bind::<Nullable<SqlUuid>, _>(id)
-        .bind::<BigInt, _>(slice.limit)
-        .load()
-        .await?;
+    let text = keyset_text!("p.created_at", "p.id", slice.descending);
+    let mut raw = tx.raw(MEMBERS).bind::<Array<SqlUuid>, _>(parents);
+    if let Some((at, id)) = slice.after {
+        raw = raw.then(text.behind).bind::<Timestamptz, _>(at).bind::<SqlUuid, _>(id);
+    }
+    let rows: Vec<MemberRow> = raw.then(text.page).bind::<BigInt, _>(slice.limit).then(") AS place").load().await?;
     Ok(rows.into_iter().map(|row| (row.parent_id, row.place)).collect())
 }
 

@@ -79,17 +79,22 @@ macro_rules! filtered {
         let (find, sight, now): (&GrantFind, &GrantSight, DateTime<Utc>) = ($find, $sight, $now);
         let mut query = role_grants::in_tenant($tx).into_boxed();
         let place = role_grants::workspace_id;
-        query = match (&sight.workspaces, sight.tenant_wide) {
-            (Reach::All, true) => query,
-            (Reach::All, false) => query.filter(place.is_not_null()),
-            (Reach::AllExcept(hidden), true) => {
+        query = match (find.workspace, &sight.workspaces, sight.tenant_wide) {
+            (Some(workspace), seen, _) if seen.contains(workspace) => query.filter(place.eq(workspace)),
+            (Some(_), ..) | (None, Reach::None, false) => {
+                query.filter(role_grants::id.eq_any(Vec::<RoleGrantId>::new()))
+            }
+            (None, Reach::All, true) => query,
+            (None, Reach::All, false) => query.filter(place.is_not_null()),
+            (None, Reach::AllExcept(hidden), true) => {
                 query.filter(place.is_null().or(place.assume_not_null().ne_all(hidden.clone())))
             }
-            (Reach::AllExcept(hidden), false) => query.filter(place.assume_not_null().ne_all(hidden.clone())),
-            (Reach::Only(seen), true) => query.filter(place.is_null().or(place.assume_not_null().eq_any(seen.clone()))),
-            (Reach::Only(seen), false) => query.filter(place.assume_not_null().eq_any(seen.clone())),
-            (Reach::None, true) => query.filter(place.is_null()),
-            (Reach::None, false) => query.filter(role_grants::id.eq_any(Vec::<RoleGrantId>::new())),
+            (None, Reach::AllExcept(hidden), false) => query.filter(place.assume_not_null().ne_all(hidden.clone())),
+            (None, Reach::Only(seen), true) => {
+                query.filter(place.is_null().or(place.assume_not_null().eq_any(seen.clone())))
+            }
+            (None, Reach::Only(seen), false) => query.filter(place.assume_not_null().eq_any(seen.clone())),
+            (None, Reach::None, true) => query.filter(place.is_null()),
         };
         query = match find.principal {
             None => query,
@@ -99,9 +104,6 @@ macro_rules! filtered {
         };
         if let Some(role) = find.role {
             query = query.filter(role_grants::role_id.eq(role));
-        }
-        if let Some(workspace) = find.workspace {
-            query = query.filter(place.eq(workspace));
         }
         match find.is_active {
             None => query,
