@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     config::{Introspection, Keys, Settings},
     context::{MembershipCache, TenantCache},
-    db::{BadUrl, Db, DbError, LoginError, PoolOptions, migrate},
+    db::{BadUrl, Db, DbError, LoginError, PoolOptions, PoolerError, check_pooler, migrate},
     domain::{Services, audit::RefusalQueue, identity, live::Live},
     graphql::{
         cursor::CursorKey,
@@ -45,6 +45,9 @@ pub enum AppError {
     /// The database cannot be asked.
     #[error("the database cannot be used")]
     Db(#[from] DbError),
+    /// What stands before the database breaks statements.
+    #[error(transparent)]
+    Pooler(#[from] PoolerError),
     /// The login has more rights than a server may have.
     #[error(transparent)]
     Login(#[from] LoginError),
@@ -97,6 +100,10 @@ impl App {
     ) -> Result<Arc<Self>, AppError> {
         let options =
             PoolOptions { size: settings.pool.pool_size, wait: Duration::from_millis(settings.pool.pool_wait_ms) };
+        // Before the first statement that is prepared: a pooler that breaks them gives errors that say nothing.
+        for url in [Some(database_url), platform_url].into_iter().flatten() {
+            check_pooler(url).await?;
+        }
         let db = Db::new(database_url, platform_url, &options)?;
         db.check_login().await??;
         let pending = migrate::pending(database_url.expose_secret()).await?;

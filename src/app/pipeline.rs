@@ -82,7 +82,7 @@ impl App {
         }
         answer.headers.extend(metering::headers(known.standings.as_deref().unwrap_or_default()));
         answer.operation = known.operation;
-        answer.sql_statements = Some(stats.statements());
+        answer.sql = Some(stats.figures());
         answer
     }
 

@@ -24,6 +24,7 @@ mod login;
 pub mod migrate;
 mod notices;
 mod pool;
+mod pooler;
 mod raw;
 mod schema;
 pub mod scope;
@@ -37,11 +38,12 @@ use secrecy::SecretString;
 
 pub use self::{
     client::ConnectError,
-    core::Stats,
+    core::{Stats, TracedStatement},
     error::DbError,
     login::LoginError,
     notices::{Ears, ListenError, Listener, Lost, Notice},
     pool::{BadUrl, PoolOptions},
+    pooler::{PoolerError, check as check_pooler},
     raw::{Raw, TenantSql},
     tx::{Person, PersonTx, PlatformTx, Scope, TenantTx, WriteTx},
 };
@@ -74,8 +76,8 @@ impl Db {
     /// # Errors
     /// [`BadUrl`] if a URL cannot be parsed.
     pub fn new(app: &SecretString, platform: Option<&SecretString>, options: &PoolOptions) -> Result<Self, BadUrl> {
-        let platform = platform.map(|url| ConnectionPool::new(url, options)).transpose()?;
-        Ok(Self { app: ConnectionPool::new(app, options)?, platform })
+        let platform = platform.map(|url| ConnectionPool::new("platform", url, options)).transpose()?;
+        Ok(Self { app: ConnectionPool::new("app", app, options)?, platform })
     }
 
     fn platform_pool(&self) -> Result<&ConnectionPool, DbError> {

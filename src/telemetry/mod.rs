@@ -22,7 +22,7 @@ use tracing::Subscriber;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan};
 use url::Url;
 
-pub use metrics::{Metrics, OperationNames, RequestRecord};
+pub use metrics::{Metrics, OperationNames, RequestRecord, SqlFigures};
 pub(crate) use spans::{log_response, request_span};
 pub use trace::TraceParent;
 

@@ -12,6 +12,7 @@ mod http;
 mod identity;
 mod limits;
 mod members;
+mod pooling;
 mod sockets;
 mod stories;
 mod support;

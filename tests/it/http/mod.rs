@@ -32,6 +32,7 @@ use tenantry::{
         router::{Settings, router},
         server::{self, Drained, Times},
     },
+    telemetry::SqlFigures,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -164,7 +165,7 @@ impl GraphqlService for Service {
             engine.operation_name = request.body.operation_name;
             engine.set_parsed_query(document);
             let mut response = OutgoingResponse::from(self.schema.execute(engine).await);
-            response.sql_statements = Some(3);
+            response.sql = Some(SqlFigures { statements: 3, flights: 2, ..SqlFigures::default() });
             response.headers.push((http_header("x-tenant"), "acme".parse().unwrap()));
             response
         })

@@ -2,5 +2,5 @@
 
 mod compile;
 mod demotions;
-mod ending;
-mod interleaved;
+pub mod ending;
+pub mod interleaved;
