@@ -12,6 +12,7 @@ pub mod pipeline;
 pub mod schema;
 pub mod server;
 pub mod sockets;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -78,6 +79,7 @@ pub struct App {
     documents: DocumentCache,
     authenticator: identity::Authenticator,
     metering: metering::Metering,
+    watch: watch::Watch,
     kv: Option<Kv>,
     base_domain: Option<String>,
     public_host: Option<String>,
@@ -143,6 +145,7 @@ impl App {
         Ok(Arc::new(Self {
             authenticator: identity::Authenticator::new(services.identity.clone()),
             metering,
+            watch: watch::Watch::new(&settings.telemetry, &services.db),
             kv,
             services,
             schema,

@@ -23,6 +23,7 @@ pub mod keyset;
 mod login;
 pub mod migrate;
 mod notices;
+mod plan;
 mod pool;
 mod pooler;
 mod raw;

@@ -227,7 +227,7 @@ impl OperationNames {
 }
 
 /// Whether this is a `Name` (GraphQL specification, section 2.1.9) of reasonable length.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     text.len() <= 64
         && text.bytes().enumerate().all(|(position, byte)| {
             byte == b'_' || byte.is_ascii_alphabetic() || (position > 0 && byte.is_ascii_digit())

@@ -7,6 +7,7 @@
 //! Secrets, tokens, addresses of people and bodies are in none of it.
 
 pub mod metrics;
+mod shares;
 mod spans;
 mod trace;
 
@@ -23,6 +24,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt::MakeWriter, layer::Sub
 use url::Url;
 
 pub use metrics::{Metrics, OperationNames, RequestRecord, SqlFigures};
+pub use shares::{Report, Shares};
 pub(crate) use spans::{log_response, request_span};
 pub use trace::TraceParent;
 

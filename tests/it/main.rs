@@ -11,6 +11,7 @@ mod graphql;
 mod http;
 mod identity;
 mod limits;
+mod load;
 mod members;
 mod pooling;
 mod sockets;

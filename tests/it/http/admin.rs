@@ -13,7 +13,7 @@ use tenantry::{
         admin::{Admin, Check, Readiness, Stopping, router},
         server::{self, Times},
     },
-    telemetry::{Metrics, metrics},
+    telemetry::{Metrics, Shares, metrics},
 };
 use tokio::net::TcpListener;
 
@@ -46,6 +46,7 @@ impl Address {
         let admin = Admin {
             readiness: readiness.clone(),
             metrics: Metrics::install().unwrap(),
+            shares: Arc::new(Shares::new(std::time::Instant::now())),
             gauges: Arc::new(|| metrics::pool_connections("runtime", "idle", 7)),
             stopping: stopping.clone(),
         };
