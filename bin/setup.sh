@@ -92,23 +92,73 @@ need_socket_client() {
     (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error >/dev/null)
 }
 
+# need_idle_package PACKAGE: installs a package whose service must not start, neither now nor with the next boot.
+need_idle_package() {
+    if command -v apt-get >/dev/null && [ ! -e /usr/sbin/policy-rc.d ]; then
+        # 101: services are not started.
+        printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null ||
+            fail "$1 was not found." "Run: sudo apt-get install -y $1"
+        as_root chmod +x /usr/sbin/policy-rc.d
+        # Whatever comes of the installation: services that are installed later are their owner's to decide.
+        ( need_packages "$1" ) || { as_root rm -f /usr/sbin/policy-rc.d; exit 1; }
+        as_root rm -f /usr/sbin/policy-rc.d
+        as_root systemctl disable "$1" >/dev/null 2>&1 || : # nor at the next boot
+    else
+        need_packages "$1"
+    fi
+}
+
 # The program of a Redis server, 6.2 or newer; each test that needs one starts its own from it.
 need_redis() {
     command -v redis-server >/dev/null && return
-    if command -v apt-get >/dev/null && [ ! -e /usr/sbin/policy-rc.d ]; then
-        # Debian's package would start a server on port 6379, now and with every boot. 101: services are not started.
-        printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null ||
-            fail "redis-server was not found." "Run: sudo apt-get install -y redis-server"
-        as_root chmod +x /usr/sbin/policy-rc.d
-        # Whatever comes of the installation: services that are installed later are their owner's to decide.
-        ( need_packages redis-server ) || { as_root rm -f /usr/sbin/policy-rc.d; exit 1; }
-        as_root rm -f /usr/sbin/policy-rc.d
-        as_root systemctl disable redis-server >/dev/null 2>&1 || : # nor at the next boot
-    else
-        need_packages redis-server
-    fi
+    need_idle_package redis-server
     command -v redis-server >/dev/null || fail "redis-server is installed and not in the PATH." "Put its folder there."
 }
+
+# The minor version of a PgBouncer 1.x, or 0.
+pgbouncer_version() {
+    local version
+    version=$("$1" --version 2>/dev/null | sed -nE 's/^PgBouncer 1\.([0-9]+).*$/\1/p')
+    echo "${version:-0}"
+}
+
+# Two PgBouncers, which the tests start: the distribution's, and one that is 1.21 or newer. Where the first is older
+# (Debian 12), the second is built from the source package of the next Debian.
+need_pgbouncer() {
+    local tools="${TENANTRY_TOOLS:-$PWD/.tenantry/tools}" program
+    program=$(command -v pgbouncer || echo /usr/sbin/pgbouncer)
+    if [ ! -x "$program" ]; then
+        need_idle_package pgbouncer
+        program=$(command -v pgbouncer || echo /usr/sbin/pgbouncer)
+    fi
+    [ "$(pgbouncer_version "$program")" -ge 21 ] && return
+    [ "$(pgbouncer_version "$tools/bin/pgbouncer")" -ge 21 ] && return
+    [ -e /usr/include/event2/event.h ] && [ -e /usr/include/openssl/ssl.h ] && command -v pkg-config make cc >/dev/null ||
+        need_packages gcc libc6-dev make pkg-config libevent-dev libssl-dev
+    say "building PgBouncer (a minute, once)"
+    build_pgbouncer "$tools" || fail "PgBouncer 1.21 or newer could not be built." \
+        "Put the program of one at $tools/bin/pgbouncer, or install a distribution's that is new enough."
+}
+
+# build_pgbouncer FOLDER: apt-get verifies the source by the signature of Debian's archive, from lists of its own.
+build_pgbouncer() (
+    set -e
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    mkdir -p "$work/lists/partial" "$1/bin"
+    archive=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -1)
+    [ -n "$archive" ] # only Debian's own systems name it
+    echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive trixie main" >"$work/sources.list"
+    options=(-qq -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$work/lists"
+        -o Dir::Cache::srcpkgcache= -o Dir::Cache::pkgcache= -o APT::Sandbox::User="$(id -un)")
+    apt-get "${options[@]}" update
+    (cd "$work" && apt-get "${options[@]}" source --download-only pgbouncer)
+    tar -C "$work" --strip-components=1 --one-top-level=source -xzf "$work"/pgbouncer_*.orig.tar.gz
+    cd "$work/source"
+    { ./configure --without-cares --without-pam --without-systemd && make -j"$(nproc)" pgbouncer; } >"$work/log" 2>&1 ||
+        { tail -20 "$work/log" >&2; exit 1; }
+    install pgbouncer "$1/bin/pgbouncer"
+)
 
 # GraphiQL goes into the binary when it is compiled. Without Node.js there is a binary without it.
 build_graphiql() {

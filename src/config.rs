@@ -296,6 +296,14 @@ pub struct TelemetrySettings {
     /// What is logged, as `level` or `target=level`, separated by commas.
     #[arg(long, value_name = "FILTER", default_value = "info", value_parser = log_filter)]
     pub log_filter: String,
+    /// From how many milliseconds on an operation is logged as slow, with what it cost the database; 0 logs none.
+    #[arg(long, value_name = "MS", default_value = "1000", value_parser = within::<u64>(0, 600_000))]
+    pub slow_operation_ms: u64,
+    /// Whether the three slowest statements of a slow operation are logged with their plans, never with their values. Costs
+    /// every statement a little, so turn it on to look for something.
+    #[arg(long, value_name = "BOOL", default_value = "false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", action = clap::ArgAction::Set, value_parser = true_or_false)]
+    pub slow_operation_plans: bool,
     /// Where traces are sent by OTLP over HTTP; nowhere without it.
     #[arg(long, value_name = "URL", value_parser = http_url)]
     pub otlp_endpoint: Option<Url>,

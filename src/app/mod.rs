@@ -12,6 +12,7 @@ pub mod pipeline;
 pub mod schema;
 pub mod server;
 pub mod sockets;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +23,7 @@ use crate::{
     clock::Clock,
     config::{Introspection, Keys, Settings},
     context::{MembershipCache, TenantCache},
-    db::{BadUrl, Db, DbError, LoginError, PoolOptions, migrate},
+    db::{BadUrl, Db, DbError, LoginError, PoolOptions, PoolerError, check_pooler, migrate},
     domain::{Services, audit::RefusalQueue, identity, live::Live},
     graphql::{
         cursor::CursorKey,
@@ -46,6 +47,9 @@ pub enum AppError {
     /// The database cannot be asked.
     #[error("the database cannot be used")]
     Db(#[from] DbError),
+    /// What stands before the database breaks statements.
+    #[error(transparent)]
+    Pooler(#[from] PoolerError),
     /// The login has more rights than a server may have.
     #[error(transparent)]
     Login(#[from] LoginError),
@@ -78,6 +82,7 @@ pub struct App {
     documents: DocumentCache,
     authenticator: identity::Authenticator,
     metering: metering::Metering,
+    watch: watch::Watch,
     kv: Option<Kv>,
     base_domain: Option<String>,
     public_host: Option<String>,
@@ -103,6 +108,10 @@ impl App {
             wait: Duration::from_millis(settings.pool.pool_wait_ms),
             shares: settings.server.workers,
         };
+        // Before the first statement that is prepared: a pooler that breaks them gives errors that say nothing.
+        for url in [Some(database_url), platform_url].into_iter().flatten() {
+            check_pooler(url).await?;
+        }
         let db = Db::new(database_url, platform_url, &options)?;
         db.check_login().await??;
         let pending = migrate::pending(database_url.expose_secret()).await?;
@@ -143,6 +152,7 @@ impl App {
         Ok(Arc::new(Self {
             authenticator: identity::Authenticator::new(services.identity.clone()),
             metering,
+            watch: watch::Watch::new(&settings.telemetry, &services.db),
             kv,
             services,
             schema,

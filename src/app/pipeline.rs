@@ -63,8 +63,8 @@ pub(super) type Place = (Option<Tenant>, Option<Arc<Membership>>);
 /// What is known about a request so far, for what every answer carries, refusals included.
 #[derive(Default)]
 pub(super) struct Known {
-    operation: Option<String>,
-    tenant: Option<Tenant>,
+    pub(super) operation: Option<String>,
+    pub(super) tenant: Option<Tenant>,
     payer: Payer,
     /// What is in the buckets, once the request was paid for.
     standings: Option<Vec<Standing>>,
@@ -73,18 +73,21 @@ pub(super) struct Known {
 
 impl App {
     async fn answer(&self, request: IncomingRequest) -> OutgoingResponse {
-        let stats = Arc::new(Stats::default());
-        let mut known = Known { payer: self.metering.address(request.transport.client_addr), ..Known::default() };
-        let mut answer = match self.run(request, &stats, &mut known).await {
+        let stats = self.watch.stats();
+        let known = Known { payer: self.metering.address(request.transport.client_addr), ..Known::default() };
+        let mut watched = self.watch.begin(&stats, request.transport.request_id, known);
+        let mut answer = match self.run(request, &stats, &mut watched.known).await {
             Ok(answer) => answer,
-            Err(refusal) => OutgoingResponse::from(*self.charged(refusal, &mut known).await),
+            Err(refusal) => OutgoingResponse::from(*self.charged(refusal, &mut watched.known).await),
         };
-        if let Some(slug) = known.tenant.and_then(|tenant| HeaderValue::from_str(&tenant.slug).ok()) {
+        watched.answered();
+        let known = &watched.known;
+        if let Some(slug) = known.tenant.as_ref().and_then(|tenant| HeaderValue::from_str(&tenant.slug).ok()) {
             answer.headers.push((X_TENANT, slug));
         }
         answer.headers.extend(metering::headers(known.standings.as_deref().unwrap_or_default()));
-        answer.operation = known.operation;
-        answer.sql_statements = Some(stats.statements());
+        answer.operation.clone_from(&known.operation);
+        answer.sql = Some(stats.figures());
         answer
     }
 

@@ -193,6 +193,7 @@ impl App {
                 database_url: database_url.clone(),
             }),
             metrics: recorder,
+            shares: Arc::clone(self.watch.shares()),
             gauges: Arc::new(move || {
                 let status = pool.status();
                 for (state, count) in

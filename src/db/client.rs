@@ -1,4 +1,4 @@
-//! A single connection with the migration login, for what is no request: `migrate` and `doctor`.
+//! A single connection for what is no request: `migrate`, `doctor`, and the look at what stands before the database.
 
 use tokio_postgres::{Client, NoTls};
 
@@ -15,10 +15,18 @@ pub enum ConnectError {
     Unreachable(String),
 }
 
-/// Opens a connection; it closes when the client is dropped.
-pub(super) async fn connect(url: &str) -> Result<Client, ConnectError> {
+/// Opens a connection that PostgreSQL lists under this name; it closes when the client is dropped.
+pub(super) async fn connect(url: &str, name: &str) -> Result<Client, ConnectError> {
+    connect_to(url, name, None).await
+}
+
+/// The same to another database than the URL's.
+pub(super) async fn connect_to(url: &str, name: &str, database: Option<&str>) -> Result<Client, ConnectError> {
     let (mut config, tls) = pool::parse(url)?;
-    config.application_name("tenantry migrate");
+    config.application_name(name);
+    if let Some(database) = database {
+        config.dbname(database);
+    }
     let unreachable = |error: tokio_postgres::Error| ConnectError::Unreachable(pool::reason(&error));
     // What ends a connection shows up in the client's next call.
     let client = match tls {

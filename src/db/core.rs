@@ -4,16 +4,19 @@
 //! commit or rollback takes its connection with it: the connection is closed, never reused, and a statement that
 //! may still be running is cancelled. Everything here is private to `db`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
 };
 
 use diesel::{
     deserialize::FromSqlRow,
     expression::QueryMetadata,
-    pg::Pg,
-    query_builder::{Query, QueryFragment, QueryId},
+    pg::{Pg, PgQueryBuilder},
+    query_builder::{Query, QueryBuilder, QueryFragment, QueryId},
     query_dsl::CompatibleType,
     result::QueryResult,
 };
@@ -23,7 +26,10 @@ use diesel_async::{
 use futures::{TryStreamExt, future::BoxFuture};
 
 use super::{DbError, pool::Tls};
-use crate::ids::{Id, UserId};
+use crate::{
+    ids::{Id, UserId},
+    telemetry::SqlFigures,
+};
 
 /// What one request cost the database so far; shared by all of its transactions.
 #[derive(Debug, Default)]
@@ -32,7 +38,23 @@ pub struct Stats {
     flights: AtomicU32,
     rows: AtomicU32,
     holding: AtomicU32,
+    waited_ns: AtomicU64,
+    queued_ns: AtomicU64,
+    /// The slowest statements, where they are kept.
+    slowest: Option<Mutex<Vec<TracedStatement>>>,
 }
+
+/// A statement as it was sent, without its values.
+#[derive(Clone, Debug)]
+pub struct TracedStatement {
+    /// Its text, with `$1` in the place of values.
+    pub text: String,
+    /// From its leaving to its answer, or to the moment at which nobody waited for it any more.
+    pub took: Duration,
+}
+
+/// How many of the slowest statements of a request are kept.
+const SLOWEST: usize = 3;
 
 impl Stats {
     /// SQL statements sent, without `BEGIN`, `SET LOCAL` and `COMMIT`.
@@ -48,6 +70,55 @@ impl Stats {
         self.rows.load(SeqCst)
     }
 
+    /// How long the request waited for PostgreSQL: statements that ran at the same time count once. What is not waited
+    /// for, the end of a read, is not in it.
+    pub fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited_ns.load(SeqCst))
+    }
+
+    /// How long the request waited for free connections.
+    pub fn queued(&self) -> Duration {
+        Duration::from_nanos(self.queued_ns.load(SeqCst))
+    }
+
+    /// All of it.
+    pub fn figures(&self) -> SqlFigures {
+        SqlFigures {
+            statements: self.statements(),
+            flights: self.flights(),
+            rows: self.rows(),
+            waited: self.waited(),
+            queued: self.queued(),
+        }
+    }
+
+    pub(super) fn queued_for(&self, time: Duration) {
+        self.queued_ns.fetch_add(nanoseconds(time), SeqCst);
+    }
+
+    /// Figures that also keep the slowest statements. Each statement's text is built once more for that.
+    pub fn traced() -> Self {
+        Self { slowest: Some(Mutex::default()), ..Self::default() }
+    }
+
+    /// The slowest statements, the slowest first; none unless they are [`traced`](Self::traced).
+    pub fn slowest(&self) -> Vec<TracedStatement> {
+        let slowest = self.slowest.as_ref().map(|slowest| slowest.lock().unwrap_or_else(PoisonError::into_inner));
+        slowest.map(|slowest| slowest.clone()).unwrap_or_default()
+    }
+
+    fn trace(&self, text: String, took: Duration) {
+        let Some(slowest) = &self.slowest else { return };
+        let mut slowest = slowest.lock().unwrap_or_else(PoisonError::into_inner);
+        slowest.push(TracedStatement { text, took });
+        slowest.sort_by_key(|statement| std::cmp::Reverse(statement.took));
+        slowest.truncate(SLOWEST);
+    }
+
+    fn waited_for(&self, time: Duration) {
+        self.waited_ns.fetch_add(nanoseconds(time), SeqCst);
+    }
+
     /// Marks that the request holds a connection now; refuses if it holds one already, because a request that waits
     /// for a second connection while holding the first can starve the pool for ever.
     pub(super) fn hold(self: &Arc<Self>) -> Result<Holding, DbError> {
@@ -56,6 +127,10 @@ impl Stats {
             Err(_) => Err(DbError::WaitsWhileHolding),
         }
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Proof that a request holds its one connection.
@@ -83,6 +158,9 @@ pub(super) struct Core {
     user_is_set: AtomicBool,
     state: AtomicU8,
     in_flight: AtomicU32,
+    /// When the flight that is under way has left, in nanoseconds since `opened`.
+    left_at: AtomicU64,
+    opened: Instant,
     abandoned: AtomicBool,
     stats: Arc<Stats>,
     tls: Tls,
@@ -105,6 +183,8 @@ impl Core {
             user_is_set: AtomicBool::new(false),
             state: AtomicU8::new(FRESH),
             in_flight: AtomicU32::new(0),
+            left_at: AtomicU64::new(0),
+            opened: Instant::now(),
             abandoned: AtomicBool::new(false),
             stats,
             tls,
@@ -149,8 +229,9 @@ impl Core {
             Ok(connection) => connection,
             Err(error) => return Box::pin(async { Err(error) }),
         };
+        let text = self.text(&query);
         let rows = AsyncConnectionCore::load(&mut connection, query);
-        Box::pin(self.run(as_person, async move {
+        Box::pin(self.run(as_person, text, async move {
             rows.await?
                 .and_then(|row| {
                     std::future::ready(U::build_from_row(&row).map_err(diesel::result::Error::DeserializationError))
@@ -171,8 +252,17 @@ impl Core {
             Ok(connection) => connection,
             Err(error) => return Box::pin(async { Err(error) }),
         };
+        let text = self.text(&query);
         let done = AsyncConnectionCore::execute_returning_count(&mut connection, query);
-        Box::pin(self.run(false, done))
+        Box::pin(self.run(false, text, done))
+    }
+
+    /// The statement's text, where the request keeps its slowest ones.
+    fn text(&self, query: &impl QueryFragment<Pg>) -> Option<String> {
+        self.stats.slowest.as_ref()?;
+        let mut text = PgQueryBuilder::default();
+        query.to_sql(&mut text, &Pg).ok()?;
+        Some(text.finish())
     }
 
     /// Sends a text without parameters as a message of its own, and counts it as part of the preamble.
@@ -182,8 +272,13 @@ impl Core {
     }
 
     /// Runs one statement; the first one of the transaction carries the preamble with it.
-    async fn run<R>(&self, as_person: bool, statement: impl Future<Output = QueryResult<R>>) -> Result<R, DbError> {
-        let running = Running::enter(self);
+    async fn run<R>(
+        &self,
+        as_person: bool,
+        text: Option<String>,
+        statement: impl Future<Output = QueryResult<R>>,
+    ) -> Result<R, DbError> {
+        let running = Running::enter(self, text);
         if let Some(refusal) = self.refusal() {
             running.done();
             return Err(refusal);
@@ -221,7 +316,7 @@ impl Core {
 
     /// Sends fixed texts (`SAVEPOINT`, locks) in order, in one flight with what is polled beside it.
     pub(super) async fn control(&self, text: &str) -> Result<(), DbError> {
-        self.run(false, self.send(text)).await
+        self.run(false, None, self.send(text)).await
     }
 
     /// Forgets a failure that a `ROLLBACK TO SAVEPOINT` has undone.
@@ -241,7 +336,12 @@ impl Core {
                 Ok(())
             }
             OPEN if !self.abandoned.load(SeqCst) => {
-                self.send("COMMIT").await.map_err(DbError::from)?;
+                let left = Instant::now();
+                let sent = self.send("COMMIT").await;
+                if self.holding.is_some() {
+                    self.stats.waited_for(left.elapsed());
+                }
+                sent.map_err(DbError::from)?;
                 drop(self.connection.take());
                 Ok(())
             }
@@ -280,16 +380,20 @@ impl Drop for Core {
 /// Counts a statement while it runs, and notices when its future was dropped before the answer came.
 struct Running<'c> {
     core: &'c Core,
+    text: Option<String>,
+    entered: Duration,
     finished: bool,
 }
 
 impl<'c> Running<'c> {
-    fn enter(core: &'c Core) -> Self {
+    fn enter(core: &'c Core, text: Option<String>) -> Self {
+        let entered = core.opened.elapsed();
         core.stats.statements.fetch_add(1, SeqCst);
         if core.in_flight.fetch_add(1, SeqCst) == 0 {
             core.stats.flights.fetch_add(1, SeqCst);
+            core.left_at.store(nanoseconds(entered), SeqCst);
         }
-        Self { core, finished: false }
+        Self { core, text, entered, finished: false }
     }
 
     fn done(mut self) {
@@ -299,7 +403,14 @@ impl<'c> Running<'c> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.core.in_flight.fetch_sub(1, SeqCst);
+        let now = self.core.opened.elapsed();
+        if self.core.in_flight.fetch_sub(1, SeqCst) == 1 {
+            let left = Duration::from_nanos(self.core.left_at.load(SeqCst));
+            self.core.stats.waited_for(now.saturating_sub(left));
+        }
+        if let Some(text) = self.text.take() {
+            self.core.stats.trace(text, now.saturating_sub(self.entered));
+        }
         if !self.finished {
             self.core.abandoned.store(true, SeqCst);
         }

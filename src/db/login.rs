@@ -21,6 +21,18 @@ pub enum LoginError {
         "the login {0} owns tables (or is a member of their owner) and could change their policies. Use tenantry_app"
     )]
     OwnsTables(String),
+    /// What it began and forgot would hold locks for ever.
+    #[error(
+        "the login {login} has no {setting}: a statement or transaction that is forgotten would hold its locks for ever. Run: ALTER ROLE {login} SET {setting} = '{usual}'"
+    )]
+    NoTimeout {
+        /// The login.
+        login: String,
+        /// The setting that is 0.
+        setting: &'static str,
+        /// What our migrations set.
+        usual: &'static str,
+    },
 }
 
 #[derive(QueryableByName)]
@@ -33,6 +45,10 @@ struct Facts {
     bypasses_rls: bool,
     #[diesel(sql_type = BigInt)]
     owned: i64,
+    #[diesel(sql_type = BigInt)]
+    statement_timeout: i64,
+    #[diesel(sql_type = BigInt)]
+    idle_timeout: i64,
 }
 
 impl Db {
@@ -46,7 +62,10 @@ impl Db {
             .call(
                 "SELECT current_user::text AS name, r.rolsuper AS is_superuser, r.rolbypassrls AS bypasses_rls, \
                    (SELECT count(*) FROM pg_catalog.pg_class c WHERE c.relkind IN ('r', 'p') \
-                      AND c.relnamespace = 'public'::regnamespace AND pg_has_role(current_user, c.relowner, 'MEMBER')) AS owned \
+                      AND c.relnamespace = 'public'::regnamespace AND pg_has_role(current_user, c.relowner, 'MEMBER')) AS owned, \
+                   (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'statement_timeout') AS statement_timeout, \
+                   (SELECT setting::bigint FROM pg_catalog.pg_settings \
+                      WHERE name = 'idle_in_transaction_session_timeout') AS idle_timeout \
                  FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
             )
             .first()
@@ -56,6 +75,13 @@ impl Db {
             Some(facts) if facts.is_superuser => Err(LoginError::Superuser(facts.name)),
             Some(facts) if facts.bypasses_rls => Err(LoginError::BypassesRls(facts.name)),
             Some(facts) if facts.owned > 0 => Err(LoginError::OwnsTables(facts.name)),
+            Some(facts) if facts.statement_timeout == 0 => {
+                Err(LoginError::NoTimeout { login: facts.name, setting: "statement_timeout", usual: "5s" })
+            }
+            Some(facts) if facts.idle_timeout == 0 => {
+                let setting = "idle_in_transaction_session_timeout";
+                Err(LoginError::NoTimeout { login: facts.name, setting, usual: "15s" })
+            }
             _ => Ok(()),
         })
     }

@@ -123,7 +123,7 @@ pub enum MigrateError {
 /// # Errors
 /// [`MigrateError`]; what ran before the failing step stays.
 pub async fn up(url: &str) -> Result<Vec<String>, MigrateError> {
-    let client = client::connect(url).await?;
+    let client = client::connect(url, "tenantry migrate").await?;
     may_migrate(&client).await?;
     refuse_newer(read_status(&client).await?)?;
     blocking(client, |connection, refusal| {
@@ -152,7 +152,7 @@ pub async fn up(url: &str) -> Result<Vec<String>, MigrateError> {
 /// # Errors
 /// [`MigrateError`]; what was taken back before the failing step stays so.
 pub async fn down(url: &str, steps: usize) -> Result<Vec<String>, MigrateError> {
-    let client = client::connect(url).await?;
+    let client = client::connect(url, "tenantry migrate").await?;
     may_migrate(&client).await?;
     let status = refuse_newer(read_status(&client).await?)?;
     let names: Vec<String> =
@@ -180,7 +180,7 @@ pub async fn down(url: &str, steps: usize) -> Result<Vec<String>, MigrateError> 
 /// # Errors
 /// [`MigrateError::Connect`], or [`MigrateError::Other`] if the login may not read the list.
 pub async fn status(url: &str) -> Result<Status, MigrateError> {
-    read_status(&client::connect(url).await?).await
+    read_status(&client::connect(url, "tenantry migrate").await?).await
 }
 
 /// The names of the migrations that have not run; for readiness, with the runtime login.

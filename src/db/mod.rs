@@ -23,7 +23,9 @@ pub mod keyset;
 mod login;
 pub mod migrate;
 mod notices;
+mod plan;
 mod pool;
+mod pooler;
 mod raw;
 mod schema;
 pub mod scope;
@@ -38,11 +40,12 @@ use secrecy::SecretString;
 
 pub use self::{
     client::ConnectError,
-    core::Stats,
+    core::{Stats, TracedStatement},
     error::DbError,
     login::LoginError,
     notices::{Ears, ListenError, Listener, Lost, Notice},
     pool::{BadUrl, PoolOptions},
+    pooler::{PoolerError, check as check_pooler},
     raw::{Raw, TenantSql},
     shares::use_share,
     tx::{Person, PersonTx, PlatformTx, Scope, TenantTx, WriteTx},
@@ -77,7 +80,7 @@ impl Db {
     /// # Errors
     /// [`BadUrl`] if a URL cannot be parsed.
     pub fn new(app: &SecretString, platform: Option<&SecretString>, options: &PoolOptions) -> Result<Self, BadUrl> {
-        let platform = platform.map(|url| ConnectionPool::new(url, options)).transpose()?;
+        let platform = platform.map(|url| ConnectionPool::new("platform", url, options)).transpose()?;
         Ok(Self { app: Arc::new(Shares::new(app, options)?), platform })
     }
 

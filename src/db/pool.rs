@@ -1,6 +1,9 @@
 //! Pools of connections, private to `db`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use diesel::ConnectionError;
 use diesel_async::{
@@ -13,7 +16,8 @@ use diesel_async::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::SslMode;
 
-use super::DbError;
+use super::{DbError, Stats};
+use crate::telemetry::metrics;
 
 /// How the pool is built.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ impl Tls {
 
 #[derive(Clone)]
 pub(super) struct ConnectionPool {
+    /// Under which name it stands in the metrics.
+    name: &'static str,
     pool: Pool<AsyncPgConnection>,
     pub(super) tls: Tls,
 }
@@ -59,7 +65,7 @@ pub struct BadUrl(String);
 
 impl ConnectionPool {
     /// Makes the pool without connecting.
-    pub(super) fn new(url: &SecretString, options: &PoolOptions) -> Result<Self, BadUrl> {
+    pub(super) fn new(name: &'static str, url: &SecretString, options: &PoolOptions) -> Result<Self, BadUrl> {
         let (config, tls) = parse(url.expose_secret())?;
         let mut manager = ManagerConfig::default();
         manager.recycling_method = RecyclingMethod::Fast;
@@ -87,13 +93,22 @@ impl ConnectionPool {
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| BadUrl(error.to_string()))?;
-        Ok(Self { pool, tls })
+        Ok(Self { name, pool, tls })
     }
 
-    pub(super) async fn get(&self) -> Result<Object<AsyncPgConnection>, DbError> {
+    /// A connection, as soon as one is free; the time until then is counted for the pool and for the request.
+    pub(super) async fn get(&self, stats: &Stats) -> Result<Object<AsyncPgConnection>, DbError> {
+        let asked = Instant::now();
         #[expect(clippy::disallowed_methods, reason = "the one place that takes a connection out of a pool")]
-        self.pool.get().await.map_err(|error| match error {
-            PoolError::Timeout(deadpool::managed::TimeoutType::Wait) => DbError::PoolExhausted,
+        let got = self.pool.get().await;
+        let waited = asked.elapsed();
+        metrics::pool_wait(self.name, waited);
+        stats.queued_for(waited);
+        got.map_err(|error| match error {
+            PoolError::Timeout(deadpool::managed::TimeoutType::Wait) => {
+                metrics::pool_exhausted(self.name);
+                DbError::PoolExhausted
+            }
             other => DbError::Unavailable(Box::new(other)),
         })
     }

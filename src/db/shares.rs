@@ -29,7 +29,7 @@ pub(super) struct Shares {
 impl Shares {
     /// Makes the pools without connecting.
     pub(super) fn new(url: &SecretString, options: &PoolOptions) -> Result<Self, BadUrl> {
-        let pool = |size| ConnectionPool::new(url, &PoolOptions { size, ..options.clone() });
+        let pool = |size| ConnectionPool::new("app", url, &PoolOptions { size, ..options.clone() });
         if options.shares == 0 {
             return Ok(Self { common: pool(options.size)?, of_threads: Vec::new() });
         }

@@ -38,7 +38,7 @@ pub struct TenantTx {
 impl TenantTx {
     pub(super) async fn begin(pool: &ConnectionPool, scope: &Scope, write: bool) -> Result<Self, DbError> {
         let holding = scope.stats.hold()?;
-        let connection = pool.get().await?;
+        let connection = pool.get(&scope.stats).await?;
         // SET LOCAL takes no parameters; only typed values reach these texts, never a string from a request.
         let mut preamble = Vec::with_capacity(4);
         preamble.push(if write { "BEGIN" } else { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" }.to_owned());
@@ -218,9 +218,13 @@ impl PersonTx {
         stats: &Arc<Stats>,
     ) -> Result<Self, DbError> {
         let holding = stats.hold()?;
-        let connection = pool.get().await?;
+        let connection = pool.get(stats).await?;
         let preamble = vec!["BEGIN".to_owned()];
         Ok(Self { core: Core::new(connection, preamble, user, Arc::clone(stats), holding, pool.tls.clone()) })
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// The person, if one is known.
@@ -262,7 +266,7 @@ pub struct PlatformTx {
 impl PlatformTx {
     pub(super) async fn begin(pool: &ConnectionPool, request: RequestId, stats: &Arc<Stats>) -> Result<Self, DbError> {
         let holding = stats.hold()?;
-        let connection = pool.get().await?;
+        let connection = pool.get(stats).await?;
         let preamble = vec!["BEGIN".to_owned(), format!("SET LOCAL app.request_id = '{request}'")];
         Ok(Self { core: Core::new(connection, preamble, None, Arc::clone(stats), holding, pool.tls.clone()) })
     }

@@ -1,11 +1,12 @@
-//! The admin address: health for balancers, metrics for Prometheus. Keep it off the public network.
+//! The admin address: health for balancers, metrics for Prometheus, the tenants' shares for operators. Keep it off the
+//! public network.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
@@ -13,7 +14,7 @@ use futures::future::BoxFuture;
 use http::{StatusCode, header};
 use serde::Serialize;
 
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Report, Shares};
 
 /// One thing that must be well before requests can be answered.
 #[derive(Clone, Debug, Serialize)]
@@ -61,6 +62,8 @@ pub struct Admin {
     pub readiness: Arc<dyn Readiness>,
     /// Written out by `/metrics`.
     pub metrics: Metrics,
+    /// Written out by `/tenants`.
+    pub shares: Arc<Shares>,
     /// Called before metrics are written out, to set what is a level and not a count: the pools' connections.
     pub gauges: Arc<dyn Fn() + Send + Sync>,
     /// Set when the server was told to stop.
@@ -82,12 +85,13 @@ impl Stopping {
     }
 }
 
-/// `/healthz`, `/readyz` and `/metrics`.
+/// `/healthz`, `/readyz`, `/metrics` and `/tenants`.
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/tenants", get(tenants))
         .with_state(admin)
 }
 
@@ -117,4 +121,8 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     (admin.gauges)();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render())
+}
+
+async fn tenants(State(admin): State<Admin>) -> Json<Report> {
+    Json(admin.shares.report(Instant::now()))
 }

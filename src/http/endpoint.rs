@@ -26,7 +26,7 @@ pub use super::{body::GraphqlBody, reply::Refusal};
 use crate::{
     graphql::{ApiError, ErrorCode, error::code_of},
     ids::RequestId,
-    telemetry::{OperationNames, RequestRecord, TraceParent},
+    telemetry::{OperationNames, RequestRecord, SqlFigures, TraceParent},
 };
 
 /// What the endpoint hands requests to: authentication, tenant, policy and execution are behind it.
@@ -91,14 +91,14 @@ pub struct OutgoingResponse {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The name of the operation as it stands in the document, for metrics.
     pub operation: Option<String>,
-    /// How many SQL statements it took, for metrics.
-    pub sql_statements: Option<u32>,
+    /// What it cost the database, for metrics.
+    pub sql: Option<SqlFigures>,
 }
 
 impl OutgoingResponse {
     /// An answer without further headers.
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, headers: Vec::new(), operation: None, sql_statements: None }
+        Self { outcome, headers: Vec::new(), operation: None, sql: None }
     }
 }
 
@@ -199,7 +199,7 @@ impl Endpoint {
         for (name, value) in answer.headers {
             response.headers_mut().append(name, value);
         }
-        record.finish(answer.sql_statements);
+        record.finish(answer.sql);
         response
     }
 

@@ -7,6 +7,7 @@
 //! Secrets, tokens, addresses of people and bodies are in none of it.
 
 pub mod metrics;
+mod shares;
 mod spans;
 mod trace;
 
@@ -22,7 +23,8 @@ use tracing::Subscriber;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan};
 use url::Url;
 
-pub use metrics::{Metrics, OperationNames, RequestRecord};
+pub use metrics::{Metrics, OperationNames, RequestRecord, SqlFigures};
+pub use shares::{Report, Shares};
 pub(crate) use spans::{log_response, request_span};
 pub use trace::TraceParent;
 

@@ -66,6 +66,7 @@ pub(super) async fn check_roles(client: &Client) -> Result<Vec<Finding>, Error> 
     findings.extend(memberships(client).await?);
     findings.extend(belongings(client).await?);
     findings.extend(rooms(client).await?);
+    findings.extend(timeouts(client).await?);
     Ok(findings)
 }
 
@@ -175,6 +176,48 @@ async fn rooms(client: &Client) -> Result<Vec<Finding>, Error> {
                 format!("{} {object}", class.to_lowercase()),
                 format!("{role} has {privilege}: tables could appear at run time"),
                 format!("REVOKE {privilege} ON {class} {object} FROM {role};"),
+            )
+        })
+        .collect())
+}
+
+/// The runtime logins end by themselves what was forgotten. What counts is the most particular setting: of the login in
+/// this database, of the login, of the database, of all.
+async fn timeouts(client: &Client) -> Result<Vec<Finding>, Error> {
+    let rows = client
+        .query(
+            "SELECT r.rolname::text, wanted.name, wanted.usual, quote_ident(current_database()), found.in_database
+             FROM (VALUES ('tenantry_app', 'statement_timeout', '5s'),
+                          ('tenantry_app', 'idle_in_transaction_session_timeout', '15s'),
+                          ('tenantry_platform', 'statement_timeout', '30s'),
+                          ('tenantry_platform', 'idle_in_transaction_session_timeout', '60s')) AS wanted (role, name, usual)
+             JOIN pg_roles r ON r.rolname = wanted.role
+             LEFT JOIN LATERAL (
+                 SELECT split_part(line, '=', 2) AS value, s.setrole <> 0 AND s.setdatabase <> 0 AS in_database
+                 FROM pg_db_role_setting s, unnest(s.setconfig) AS line
+                 WHERE s.setrole IN (0, r.oid) AND split_part(line, '=', 1) = wanted.name
+                   AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+                 ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1) AS found ON true
+             -- a number with a unit; without a digit that is not 0 it means never
+             WHERE found.value IS NULL OR found.value !~ '[1-9]'
+             ORDER BY 1, 2",
+            &[],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let (role, setting, usual, database): (String, String, String, String) =
+                (row.get(0), row.get(1), row.get(2), row.get(3));
+            let whose = match row.get::<_, Option<bool>>(4) {
+                Some(true) => format!("{role} IN DATABASE {database}"),
+                _ => role.clone(),
+            };
+            Finding::new(
+                Rule::Timeout,
+                &role,
+                format!("has no {setting}: what it begins and forgets holds its locks for ever"),
+                format!("ALTER ROLE {whose} SET {setting} = '{usual}'; -- as a superuser"),
             )
         })
         .collect())

@@ -51,6 +51,8 @@ pub enum Rule {
     Grant,
     /// A login has an attribute or a membership that goes around the walls.
     Login,
+    /// What a login begins and forgets holds its locks for ever.
+    Timeout,
     /// A SECURITY DEFINER function can be turned against its owner.
     Definer,
     /// A view shows rows with its owner's rights.
@@ -83,6 +85,7 @@ impl Rule {
         Self::Ownership,
         Self::Grant,
         Self::Login,
+        Self::Timeout,
         Self::Definer,
         Self::View,
         Self::Partition,
@@ -109,6 +112,7 @@ impl Rule {
             Self::Ownership => "ownership",
             Self::Grant => "grant",
             Self::Login => "login",
+            Self::Timeout => "timeout",
             Self::Definer => "definer",
             Self::View => "view",
             Self::Partition => "partition",
@@ -175,7 +179,7 @@ impl From<tokio_postgres::Error> for DoctorError {
 /// # Errors
 /// [`DoctorError`]; a broken rule is no error but a finding.
 pub async fn examine(url: &str) -> Result<Vec<Finding>, DoctorError> {
-    let client = client::connect(url).await?;
+    let client = client::connect(url, "tenantry migrate").await?;
     client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     become_owner(&client).await?;
     // Names come out as SQL text: with their schema, unless that is public.

@@ -104,6 +104,16 @@ const CASES: &[Case] = &[
         "database",
         "DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO PUBLIC', current_database()); END $$",
     ),
+    case(
+        Rule::Timeout,
+        "tenantry_app",
+        "DO $$ BEGIN EXECUTE format('ALTER ROLE tenantry_app IN DATABASE %I SET statement_timeout = 0', current_database()); END $$",
+    ),
+    case(
+        Rule::Timeout,
+        "tenantry_platform",
+        "DO $$ BEGIN EXECUTE format('ALTER ROLE tenantry_platform IN DATABASE %I SET idle_in_transaction_session_timeout = 0', current_database()); END $$",
+    ),
     case(Rule::Definer, "app.resolve_slug", "ALTER FUNCTION app.resolve_slug(text, timestamptz) RESET search_path"),
     case(
         Rule::Definer,

@@ -279,6 +279,7 @@ async fn the_doors_are_these() {
     app: session_state
     app: signing_key_add
     app: signing_keys
+    platform: statement_shares
     platform: tenant_create
     both: tenant_id (as the caller)
     both: tenant_limits

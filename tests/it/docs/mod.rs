@@ -8,6 +8,7 @@
 //! - ` ```bash ` and ` ```sql ` with `run=`: the blocks of one name are run in their order (see `sessions`);
 //! - ` ```rust path `: stands in that file, word for word;
 //! - ` ```toml `: is a settings file that is accepted;
+//! - ` ```ini run=pgbouncer `: a PgBouncer runs with it (see `pooling`);
 //! - ` ```text `: is not checked.
 
 pub mod blocks;
@@ -20,7 +21,7 @@ mod sessions;
 
 #[test]
 fn every_block_is_of_a_kind_that_is_checked() {
-    let known = ["graphql", "json", "sql", "bash", "rust", "toml", "text"];
+    let known = ["graphql", "json", "sql", "bash", "rust", "toml", "ini", "text"];
     for block in blocks::all() {
         assert!(known.contains(&block.language.as_str()), "{block}: mark it as text if it cannot be checked");
     }

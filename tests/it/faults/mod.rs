@@ -7,4 +7,4 @@ mod client;
 mod connection;
 mod pool;
 mod restart;
-mod stage;
+pub mod stage;

@@ -37,7 +37,7 @@ impl Stage {
         // under test.
         let name = &database.name;
         for setting in ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"] {
-            let sql = format!("ALTER ROLE tenantry_app IN DATABASE {name} SET {setting} = 0");
+            let sql = format!("ALTER ROLE tenantry_app IN DATABASE {name} SET {setting} = '1h'");
             database.run("tenantry", &sql).await;
         }
         let watch = database.connect("tenantry").await;

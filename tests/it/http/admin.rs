@@ -13,7 +13,7 @@ use tenantry::{
         admin::{Admin, Check, Readiness, Stopping, router},
         server::{self, Times},
     },
-    telemetry::{Metrics, metrics},
+    telemetry::{Metrics, Shares, metrics},
 };
 use tokio::net::TcpListener;
 
@@ -46,12 +46,13 @@ impl Address {
         let admin = Admin {
             readiness: readiness.clone(),
             metrics: Metrics::install().unwrap(),
+            shares: Arc::new(Shares::new(std::time::Instant::now())),
             gauges: Arc::new(|| metrics::pool_connections("runtime", "idle", 7)),
             stopping: stopping.clone(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(server::serve(listener, router(admin), Times::default(), std::future::pending()));
+        tokio::spawn(server::serve(listener, router(admin), Times::default(), None, std::future::pending()));
         Self { url, readiness, stopping }
     }
 
@@ -124,7 +125,11 @@ async fn requests_are_counted_by_operation_and_outcome() {
     assert_eq!(counted(&admin, &total("MetricsPanic", "INTERNAL")).await, 0.0, "a name that never ran to its end");
     assert!(counted(&admin, &total("other", "INTERNAL")).await >= 1.0);
     assert_eq!(counted(&admin, r#"tenantry_request_seconds_count{operation="MetricsOk"}"#).await, 3.0);
-    assert!(counted(&admin, r#"tenantry_sql_statements_bucket{le="3"}"#).await >= 3.0);
+    for (figure, count) in [("statements", 3.0), ("flights", 2.0), ("seconds", 0.0)] {
+        let line = |part: &str| format!(r#"tenantry_sql_{figure}_{part}{{operation="MetricsOk"}}"#);
+        assert_eq!(counted(&admin, &line("count")).await, 2.0, "{figure} of what ran");
+        assert_eq!(counted(&admin, &line("sum")).await, 2.0 * count);
+    }
     assert_eq!(counted(&admin, r#"tenantry_pool_connections{pool="runtime",state="idle"}"#).await, 7.0);
     metrics::cache("metrics-test", "memory", true);
     assert_eq!(

@@ -32,6 +32,7 @@ use tenantry::{
         router::{Settings, router},
         server::{self, Drained, Times},
     },
+    telemetry::SqlFigures,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -59,7 +60,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let app = router(service.clone(), Clock::system(), &settings);
         let (stop, stopped) = oneshot::channel::<()>();
-        let ended = tokio::spawn(server::serve(listener, app, times, async move {
+        let ended = tokio::spawn(server::serve(listener, app, times, None, async move {
             let _ = stopped.await;
         }));
         Self { address, service, stop: Some(stop), ended: Some(ended) }
@@ -164,7 +165,7 @@ impl GraphqlService for Service {
             engine.operation_name = request.body.operation_name;
             engine.set_parsed_query(document);
             let mut response = OutgoingResponse::from(self.schema.execute(engine).await);
-            response.sql_statements = Some(3);
+            response.sql = Some(SqlFigures { statements: 3, flights: 2, ..SqlFigures::default() });
             response.headers.push((http_header("x-tenant"), "acme".parse().unwrap()));
             response
         })

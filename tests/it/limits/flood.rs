@@ -24,7 +24,7 @@ async fn flood(width: usize) -> Stage {
     let database = std::sync::Arc::new(crate::support::database::migrated().await);
     let name = &database.name;
     for setting in ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"] {
-        database.run("tenantry", &format!("ALTER ROLE tenantry_app IN DATABASE {name} SET {setting} = 0")).await;
+        database.run("tenantry", &format!("ALTER ROLE tenantry_app IN DATABASE {name} SET {setting} = '1h'")).await;
     }
     let app = TestApp::on(database, tenantry::clock::Clock::system(), |settings| {
         settings.pool.pool_size = POOL;

@@ -148,7 +148,7 @@ async fn whoever_says_nothing_is_not_waited_for() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let routes = router(Arc::clone(&app.app) as _, Clock::system(), &settings);
-    tokio::spawn(server::serve(listener, routes, Times::default(), std::future::pending()));
+    tokio::spawn(server::serve(listener, routes, Times::default(), None, std::future::pending()));
     let mut socket = Socket::connect(&app.through(&url, ""), "/graphql/ws", &[]).await.expect("a socket");
     assert_eq!(socket.closed().await, 4408);
 }

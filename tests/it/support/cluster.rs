@@ -82,14 +82,29 @@ impl TestDatabase {
         Self { template: cluster.url("ROLE", &name), name }
     }
 
-    /// The same database at another address: a URL with `ROLE` in the place of the login.
-    pub fn at(&self, template: &str) -> Self {
-        Self { name: self.name.clone(), template: template.to_owned() }
+    /// A database that somebody else runs; `ROLE` in its URL stands for the role.
+    pub fn elsewhere(template: &str) -> Self {
+        Self { template: template.to_owned(), name: template.rsplit('/').next().unwrap_or_default().to_owned() }
+    }
+
+    /// The same database, reached through this folder's socket.
+    pub fn through(&self, folder: &Path) -> Self {
+        let folder = folder.display().to_string().replace('/', "%2F");
+        Self { template: format!("postgres://ROLE@{folder}/{}", self.name), name: self.name.clone() }
+    }
+
+    /// The folder of the socket at which PostgreSQL listens.
+    pub fn socket(&self) -> PathBuf {
+        let config: tokio_postgres::Config = self.url("tenantry_app").parse().expect("a URL of ours");
+        match config.get_hosts() {
+            [tokio_postgres::config::Host::Unix(folder)] => folder.clone(),
+            other => panic!("no socket: {other:?}"),
+        }
     }
 
     /// The URL of this database for this role.
     pub fn url(&self, role: &str) -> String {
-        self.template.replacen("//ROLE@", &format!("//{role}@"), 1)
+        self.template.replacen("//ROLE", &format!("//{role}"), 1)
     }
 }
 

@@ -78,6 +78,14 @@ impl ServerProcess {
         Self { child, url: format!("http://{api}"), admin_url: format!("http://{admin}"), log }
     }
 
+    /// Starts a server that must end by itself: its exit code, and what it said.
+    pub async fn refused(database: &TestDatabase, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+        let mut command = serve(database, variables);
+        let done = tokio::task::spawn_blocking(move || command.output().expect("the binary starts"));
+        let done = done.await.expect("no panic");
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    }
+
     /// The same tenants and people, spoken to through this process.
     pub fn of(&self, app: &TestApp) -> TestApp {
         app.through(&self.url, &self.admin_url)

@@ -1,13 +1,14 @@
 //! A real Redis for a test: a server of its own on a socket in a temporary folder, gone with the test.
 
 use std::{
-    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use tokio::time::Instant;
+
+use super::child;
 
 /// A Redis that can be killed and started again.
 pub struct TestRedis {
@@ -43,17 +44,7 @@ impl TestRedis {
             .arg(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        // SAFETY: the one call between fork and exec is async-signal-safe. A test process that is killed takes it along.
-        unsafe {
-            command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            });
-        }
-        // From a thread that lives as long as the process: the kernel means the thread that has started it.
-        let (done, started) = tokio::sync::oneshot::channel();
-        starter().send((command, done)).expect("the starter lives");
-        let server = started.await.expect("the starter answers");
+        let server = child::start(command).await;
         self.server = Some(server.unwrap_or_else(|error| panic!("redis-server (package redis-server): {error}")));
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.run::<String>(&["PING"]).await.as_deref() != Some("PONG") {
@@ -93,19 +84,4 @@ impl Drop for TestRedis {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-type Order = (Command, tokio::sync::oneshot::Sender<std::io::Result<Child>>);
-
-fn starter() -> &'static std::sync::mpsc::Sender<Order> {
-    static STARTER: std::sync::OnceLock<std::sync::mpsc::Sender<Order>> = std::sync::OnceLock::new();
-    STARTER.get_or_init(|| {
-        let (send, orders) = std::sync::mpsc::channel::<Order>();
-        std::thread::spawn(move || {
-            for (mut command, done) in orders {
-                let _ = done.send(command.spawn());
-            }
-        });
-        send
-    })
 }

@@ -11,9 +11,8 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixStream},
     sync::watch,
 };
-use tokio_postgres::config::Host;
 
-use super::cluster::{TestDatabase, shared};
+use super::cluster::TestDatabase;
 
 /// The messages of each flight of a transaction. A flight ends when PostgreSQL has answered something of it and the server
 /// speaks again.
@@ -22,17 +21,20 @@ pub type Transaction = Vec<Vec<String>>;
 /// Reads along between the login `tenantry_app` and the database.
 #[derive(Clone)]
 pub struct Wire {
+    socket: PathBuf,
+    name: String,
     port: u16,
     transactions: Arc<Mutex<Vec<Transaction>>>,
     commits: watch::Sender<bool>,
 }
 
 impl Wire {
-    /// Listens for this test.
-    pub async fn start() -> Self {
+    /// Listens before this database.
+    pub async fn start(database: &TestDatabase) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let wire = Self { port, transactions: Arc::default(), commits: watch::Sender::new(true) };
+        let socket = database.socket().join(".s.PGSQL.5432");
+        let wire = Self { socket, name: database.name.clone(), port, transactions: Arc::default(), commits: watch::Sender::new(true) };
         let carrying = wire.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -44,8 +46,8 @@ impl Wire {
     }
 
     /// The same database, reached through this.
-    pub fn database(&self, database: &TestDatabase) -> TestDatabase {
-        database.at(&format!("postgres://ROLE@127.0.0.1:{}/{}", self.port, database.name))
+    pub fn database(&self) -> TestDatabase {
+        TestDatabase::elsewhere(&format!("postgres://ROLE@127.0.0.1:{}/{}", self.port, self.name))
     }
 
     /// The transactions inside a tenant that have ended since the last call.
@@ -62,7 +64,7 @@ impl Wire {
     }
 
     async fn carry(self, mut client: TcpStream) {
-        let mut server = UnixStream::connect(socket()).await.expect("the cluster listens");
+        let mut server = UnixStream::connect(&self.socket).await.expect("the cluster listens");
         let (mut parser, mut chunk, mut answer) = (Parser::default(), vec![0; 64 * 1024], vec![0; 64 * 1024]);
         let (mut transaction, mut is_answered) = (Transaction::new(), true);
         loop {
@@ -94,15 +96,6 @@ impl Wire {
                 }
             }
         }
-    }
-}
-
-/// Where the cluster of the tests listens.
-fn socket() -> PathBuf {
-    let config: tokio_postgres::Config = shared().url("tenantry", "postgres").parse().expect("our own URL");
-    match config.get_hosts() {
-        [Host::Unix(folder)] => folder.join(".s.PGSQL.5432"),
-        other => panic!("the cluster listens on no socket: {other:?}"),
     }
 }
 

@@ -16,8 +16,8 @@ const COMMIT: &str = "COMMIT";
 
 /// A server whose words to PostgreSQL are read, with a tenant.
 async fn overheard() -> (Wire, TestTenant) {
-    let wire = Wire::start().await;
-    let database = Arc::new(wire.database(&migrated().await));
+    let wire = Wire::start(&migrated().await).await;
+    let database = Arc::new(wire.database());
     // One connection: a statement that was prepared once is prepared.
     let app = TestApp::on(database, Clock::system(), |settings| settings.pool.pool_size = 2).await;
     let tenant = app.tenant().await;

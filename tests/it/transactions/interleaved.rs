@@ -1,12 +1,14 @@
 //! Two tenants over two connections, a thousand requests, a third of them cut off somewhere.
+//!
+//! Here against PostgreSQL itself; `pooling` does the same through a pooler.
 
 use std::time::Duration;
 
 use diesel::QueryDsl;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tenantry::{
-    db::{TenantSql, tables::tasks},
-    ids::TaskId,
+    db::{Db, TenantSql, tables::workspaces},
+    ids::WorkspaceId,
 };
 
 use super::ending::{pool, scope};
@@ -15,26 +17,31 @@ use crate::support::database::migrated;
 
 const REQUESTS: usize = 1_200;
 
-const SLOWLY: TenantSql = TenantSql::new("SELECT id, pg_sleep(0.002) FROM tasks WHERE tenant_id = {tenant}");
+const SLOWLY: TenantSql = TenantSql::new("SELECT id, pg_sleep(0.002) FROM workspaces WHERE tenant_id = {tenant}");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_row_is_seen_by_the_wrong_tenant_and_no_connection_keeps_a_tenant() {
     let database = migrated().await;
     demo::fill(&database).await;
-    let db = pool(&database, 2);
+    interleave(&pool(&database, 2), [ACME, GLOBEX]).await;
+}
+
+/// Runs many requests of two tenants at once, each of which must see its tenant's workspaces and nothing else; how many
+/// were answered and how many were cut off.
+pub async fn interleave(db: &Db, tenants: [&str; 2]) -> (usize, usize) {
     let mut own = Vec::new();
-    for tenant in [ACME, GLOBEX] {
+    for tenant in tenants {
         let tx = db.read(&scope(tenant)).await.expect("a connection");
-        own.push(tasks::in_tenant(&tx).select(tasks::id).load::<TaskId, _>().await.expect("rows"));
+        own.push(workspaces::in_tenant(&tx).select(workspaces::id).load::<WorkspaceId, _>().await.expect("rows"));
         tx.commit().await.expect("a commit");
     }
-    assert_ne!(own[0], own[1]);
+    assert!(own.iter().all(|rows| !rows.is_empty()) && own[0] != own[1], "{own:?}");
 
     let mut random = StdRng::seed_from_u64(7);
     let mut requests = Vec::new();
     for number in 0..REQUESTS {
         let (db, which) = (db.clone(), number % 2);
-        let request = scope([ACME, GLOBEX][which]);
+        let request = scope(tenants[which]);
         let cut_after = random.random_bool(0.33).then(|| Duration::from_micros(random.random_range(0..6_000)));
         let expected = own[which].clone();
         let slowly = random.random_bool(0.5);
@@ -44,7 +51,8 @@ async fn no_row_is_seen_by_the_wrong_tenant_and_no_connection_keeps_a_tenant() {
                 if slowly {
                     tx.raw(SLOWLY).execute().await.expect("an answer");
                 }
-                let seen: Vec<TaskId> = tasks::in_tenant(&tx).select(tasks::id).load().await.expect("rows");
+                let seen: Vec<WorkspaceId> =
+                    workspaces::in_tenant(&tx).select(workspaces::id).load().await.expect("rows");
                 tx.finish();
                 seen
             };
@@ -70,13 +78,14 @@ async fn no_row_is_seen_by_the_wrong_tenant_and_no_connection_keeps_a_tenant() {
     for _ in 0..20 {
         let tx = db.person(None, &std::sync::Arc::default()).await.expect("a connection");
         let rows: Vec<Left> = tx
-            .call("SELECT coalesce(current_setting('app.tenant_id', true), '') AS tenant, count(*) AS rows FROM tasks")
+            .call("SELECT coalesce(current_setting('app.tenant_id', true), '') AS tenant, count(*) AS rows FROM workspaces")
             .load()
             .await
             .expect("an answer");
         assert_eq!(rows, [Left { tenant: String::new(), rows: 0 }]);
         tx.commit().await.expect("a commit");
     }
+    (answered, cut)
 }
 
 #[derive(diesel::QueryableByName, Debug, PartialEq)]

@@ -2,6 +2,6 @@
 
 mod compile;
 mod demotions;
-mod ending;
+pub mod ending;
 mod flights;
-mod interleaved;
+pub mod interleaved;
