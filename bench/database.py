@@ -30,7 +30,7 @@ fsync = on
 synchronous_commit = on
 full_page_writes = on
 shared_preload_libraries = 'pg_stat_statements'
-pg_stat_statements.track_utility = on
+pg_stat_statements.track_utility = off
 """
 
 

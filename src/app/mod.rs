@@ -107,6 +107,7 @@ impl App {
             size: settings.pool.pool_size,
             wait: Duration::from_millis(settings.pool.pool_wait_ms),
             shares: settings.server.workers,
+            statements_last: PoolOptions::STATEMENTS_LAST,
         };
         // Before the first statement that is prepared: a pooler that breaks them gives errors that say nothing.
         for url in [Some(database_url), platform_url].into_iter().flatten() {

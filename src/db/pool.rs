@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel::ConnectionError;
+use diesel::{ConnectionError, connection::CacheSize};
 use diesel_async::{
-    AsyncPgConnection,
+    AsyncConnection, AsyncPgConnection,
     pooled_connection::{
         AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
-        deadpool::{Object, Pool, PoolError},
+        deadpool::{Hook, Object, Pool, PoolError},
     },
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -28,6 +28,14 @@ pub struct PoolOptions {
     pub wait: Duration,
     /// Into how many shares the connections are divided, one for each thread that serves requests; 0: they are not.
     pub shares: usize,
+    /// After how many times of being lent out a connection forgets its prepared statements. Filters make statements of many
+    /// forms, and each that was prepared takes memory here and in PostgreSQL.
+    pub statements_last: usize,
+}
+
+impl PoolOptions {
+    /// Long enough that preparing costs nothing that could be measured.
+    pub const STATEMENTS_LAST: usize = 100_000;
 }
 
 /// The transport of one pool: needed again to send a cancel request.
@@ -70,6 +78,7 @@ impl ConnectionPool {
         let mut manager = ManagerConfig::default();
         manager.recycling_method = RecyclingMethod::Fast;
         let (config, transport) = (Arc::new(config), tls.clone());
+        let statements_last = options.statements_last.max(1);
         manager.custom_setup = Box::new(move |_| {
             let (config, tls) = (Arc::clone(&config), transport.clone());
             Box::pin(async move {
@@ -91,6 +100,13 @@ impl ConnectionPool {
             .wait_timeout(Some(options.wait))
             .create_timeout(Some(Duration::from_secs(5)))
             .runtime(deadpool::Runtime::Tokio1)
+            .pre_recycle(Hook::sync_fn(move |connection: &mut AsyncPgConnection, lent| {
+                if lent.recycle_count % statements_last == statements_last - 1 {
+                    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+                    connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
+                }
+                Ok(())
+            }))
             .build()
             .map_err(|error| BadUrl(error.to_string()))?;
         Ok(Self { name, pool, tls })

@@ -11,7 +11,7 @@ use tenantry::{
     ids::WorkspaceId,
 };
 
-use super::ending::{pool, scope};
+use super::ending::{pool, pool_that_forgets, scope};
 use crate::database::demo::{self, ACME, GLOBEX};
 use crate::support::database::migrated;
 
@@ -24,6 +24,17 @@ async fn no_row_is_seen_by_the_wrong_tenant_and_no_connection_keeps_a_tenant() {
     let database = migrated().await;
     demo::fill(&database).await;
     interleave(&pool(&database, 2), [ACME, GLOBEX]).await;
+}
+
+/// A statement that is not prepared yet waits for its own preparation, and must not run before the tenant is set or after
+/// the transaction has ended. With connections that forget at every turn, or at every third, any statement may be one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_is_not_prepared_runs_inside_its_transaction() {
+    let database = migrated().await;
+    demo::fill(&database).await;
+    for statements_last in [1, 3] {
+        interleave(&pool_that_forgets(&database, 2, statements_last), [ACME, GLOBEX]).await;
+    }
 }
 
 /// Runs many requests of two tenants at once, each of which must see its tenant's workspaces and nothing else; how many
