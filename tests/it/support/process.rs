@@ -51,26 +51,35 @@ pub fn serve(database: &TestDatabase, variables: &[(&str, &str)]) -> Command {
     command
 }
 
+/// The addresses of the API and of health and metrics, in the line that tells them, as text or as JSON.
+fn addresses(line: &str) -> Option<(String, String)> {
+    if let Some((_, rest)) = line.split_once("serving api=") {
+        return rest.split_once(" admin=").map(|(api, admin)| (api.to_owned(), admin.to_owned()));
+    }
+    let line: serde_json::Value =
+        serde_json::from_str(line).ok().filter(|line: &serde_json::Value| line["message"] == "serving")?;
+    Some((line["api"].as_str()?.to_owned(), line["admin"].as_str()?.to_owned()))
+}
+
 impl ServerProcess {
     /// Starts a server and waits until it serves.
     pub async fn start(database: &TestDatabase, variables: &[(&str, &str)]) -> Self {
         let mut child = serve(database, variables).spawn().expect("the binary starts");
         let stderr = child.stderr.take().expect("it was asked for");
-        let (found, addresses) = mpsc::channel();
+        let (found, told) = mpsc::channel();
         let log = Arc::new(Mutex::new(String::new()));
         let kept = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Some((_, rest)) = line.split_once("serving api=") {
-                    let _ =
-                        found.send(rest.split_once(" admin=").map(|(api, admin)| (api.to_owned(), admin.to_owned())));
+                if let Some(addresses) = addresses(&line) {
+                    let _ = found.send(addresses);
                 }
                 let mut log = kept.lock().expect("nobody panics");
                 log.push_str(&line);
                 log.push('\n');
             }
         });
-        let wait = move || addresses.recv_timeout(Duration::from_secs(60)).ok().flatten();
+        let wait = move || told.recv_timeout(Duration::from_secs(60)).ok();
         let addresses = tokio::task::spawn_blocking(wait).await.expect("no panic");
         let Some((api, admin)) = addresses else {
             panic!("it does not serve:\n{}", log.lock().expect("nobody panics"))
