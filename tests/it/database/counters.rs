@@ -187,6 +187,11 @@ async fn the_version_of_rights_grows_with_every_change_of_rights_and_with_nothin
         "UPDATE roles SET name = 'Other' WHERE key = 'custom'",
         "UPDATE workspaces SET visibility = 'private'",
         "DELETE FROM workspace_members",
+        "INSERT INTO workspaces (tenant_id, id, slug, name, parent_workspace_id) SELECT tenant_id, gen_random_uuid(), 'nested', 'Nested', id FROM workspaces WHERE is_default",
+        "INSERT INTO api_key_scopes (tenant_id, api_key_id, permission) SELECT tenant_id, id, 'tasks:write' FROM api_keys",
+        "DELETE FROM api_key_scopes WHERE permission = 'tasks:write'",
+        "UPDATE api_keys SET rate_capacity = 10, rate_refill_per_second = 1",
+        "UPDATE api_keys SET allowed_cidrs = '{10.0.0.0/8}'",
         "UPDATE api_keys SET revoked_at = now(), revoked_reason = 'test'",
     ] {
         let before = version().await;
