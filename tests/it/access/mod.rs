@@ -9,6 +9,8 @@ mod roles;
 mod service_accounts;
 mod workspaces;
 
+pub use self::review::reviewed;
+
 use serde_json::{Value, json};
 use tenantry::ids::WorkspaceId;
 

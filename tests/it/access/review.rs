@@ -21,6 +21,11 @@ async fn fetch(user: &TestUser, path: &str) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.expect("a text"))
 }
 
+/// The whole file, as its reader gets it: status and text.
+pub async fn reviewed(user: &TestUser) -> (u16, String) {
+    fetch(user, &url(user).await).await
+}
+
 #[tokio::test]
 async fn every_right_of_everybody_is_in_the_file() {
     let app = TestApp::start().await;
@@ -34,7 +39,7 @@ async fn every_right_of_everybody_is_in_the_file() {
     let input = json!({ "name": "Key, one", "scopes": ["tasks:read"], "workspaceId": tenant.workspace });
     let key = owner.mutate("apiKeyCreate", "apiKey { id }", input).await.at("/apiKey/id");
 
-    let (status, text) = fetch(owner, &url(owner).await).await;
+    let (status, text) = reviewed(owner).await;
     assert_eq!(status, 200, "{text}");
     let lines: Vec<&str> = text.split("\r\n").filter(|line| !line.is_empty()).collect();
     assert!(lines[0].starts_with("principal_kind,principal_id,"));

@@ -6,6 +6,8 @@ mod audit;
 mod exceptions;
 mod fixture;
 mod foreign_ids;
+mod paging;
+mod plans;
 mod schema;
 mod statements;
 pub mod walk;

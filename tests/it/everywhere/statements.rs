@@ -6,7 +6,7 @@ use super::walk::Walk;
 use crate::support::app::{TestApp, TestTenant, TestUser};
 
 /// A tenant in which every list has `rows` items.
-async fn filled(app: &TestApp, rows: usize) -> TestTenant {
+pub async fn filled(app: &TestApp, rows: usize) -> TestTenant {
     let tenant = app.tenant().await;
     let owner = &tenant.owner;
     let base = owner.mutate("roleCreate", "role { id }", json!({ "name": "Base" })).await.at("/role/id");

@@ -45,6 +45,39 @@ impl Root {
     }
 }
 
+/// A list that can be paged: a field whose type is a connection.
+#[derive(Clone, Debug)]
+pub struct List {
+    /// The type it is a field of.
+    pub on: String,
+    /// Its name.
+    pub name: String,
+    /// The name of the type of its items.
+    pub node: String,
+    definition: FieldDefinition,
+    /// The field at the root that leads to it; none if it stands at the root itself.
+    root: Option<Root>,
+}
+
+impl List {
+    /// As people write it: `Workspace.tasks`.
+    pub fn label(&self) -> String {
+        format!("{}.{}", self.on, self.name)
+    }
+
+    /// Where its page stands in the data of an answer.
+    pub fn pointer(&self) -> String {
+        match &self.root {
+            Some(root) => format!("/{}/{}", root.name, self.name),
+            None => format!("/{}", self.name),
+        }
+    }
+
+    fn argument(&self, name: &str) -> Option<&InputValueDefinition> {
+        self.definition.arguments.iter().map(|argument| &argument.node).find(|argument| argument.name.node == name)
+    }
+}
+
 /// The ids that arguments are filled with, by prefix.
 pub type Ids = HashMap<String, String>;
 
@@ -77,6 +110,104 @@ impl Walk {
     /// Every type, for checks of the schema itself.
     pub fn types(&self) -> impl Iterator<Item = &TypeDefinition> {
         self.types.values()
+    }
+
+    /// Every list that can be paged, wherever it stands.
+    pub fn lists(&self) -> Vec<List> {
+        let roots = self.roots();
+        let mut lists = Vec::new();
+        for (on, definition) in &self.types {
+            let TypeKind::Object(object) = &definition.kind else { continue };
+            for field in object.fields.iter().map(|field| &field.node) {
+                let Some(TypeKind::Object(connection)) = self.kind(base(&field.ty.node)) else { continue };
+                let Some(nodes) = connection.fields.iter().find(|field| field.node.name.node == "nodes") else {
+                    continue;
+                };
+                let root = (on != "Query").then(|| {
+                    let leads = |root: &&Root| root.operation == "query" && root.type_name() == on;
+                    roots.iter().find(leads).unwrap_or_else(|| panic!("no field at the root leads to {on}")).clone()
+                });
+                let node = base(&nodes.node.ty.node).to_owned();
+                lists.push(List {
+                    on: on.clone(),
+                    name: field.name.node.to_string(),
+                    node,
+                    definition: field.clone(),
+                    root,
+                });
+            }
+        }
+        lists
+    }
+
+    /// Whether a type has this field.
+    pub fn has_field(&self, type_name: &str, field: &str) -> bool {
+        matches!(self.kind(type_name), Some(TypeKind::Object(of)) if of.fields.iter().any(|of| of.node.name.node == field))
+    }
+
+    /// A document that asks for a page of a list, and the variables that say which list; how to page is still open:
+    /// `$first`, `$after`, `$last`, `$before`, `$orderBy` and `$filter`.
+    pub fn list_document(&self, list: &List, ids: &Ids, selection: &str) -> (String, Value) {
+        let mut variables = Map::new();
+        let (mut declared, mut of_list, mut of_root) = (Vec::new(), Vec::new(), Vec::new());
+        let mut pass = |field: &str, argument: &InputValueDefinition, name: String, passed: &mut Vec<String>| {
+            declared.push(format!("${name}: {}", argument.ty.node));
+            passed.push(format!("{}: ${name}", argument.name.node));
+            if !argument.ty.node.nullable {
+                variables.insert(name, self.value(field, argument, ids));
+            }
+        };
+        for argument in list.definition.arguments.iter().map(|argument| &argument.node) {
+            pass(&list.name, argument, argument.name.node.to_string(), &mut of_list);
+        }
+        for argument in list.root.iter().flat_map(|root| &root.definition.arguments).map(|argument| &argument.node) {
+            pass(
+                &list.root.as_ref().expect("it has arguments").name,
+                argument,
+                format!("of_{}", argument.name.node),
+                &mut of_root,
+            );
+        }
+        let page = format!("{}({}) {{ {selection} }}", list.name, of_list.join(", "));
+        let page = match &list.root {
+            Some(root) if of_root.is_empty() => format!("{} {{ {page} }}", root.name),
+            Some(root) => format!("{}({}) {{ {page} }}", root.name, of_root.join(", ")),
+            None => page,
+        };
+        (format!("query({}) {{ {page} }}", declared.join(", ")), Value::Object(variables))
+    }
+
+    /// Every order that a list can have, both ways; `null` where it has one only.
+    pub fn orders(&self, list: &List) -> Vec<Value> {
+        let fields = list.argument("orderBy").and_then(|argument| {
+            let Some(TypeKind::InputObject(order)) = self.kind(base(&argument.ty.node)) else { return None };
+            let field = order.fields.iter().find(|field| field.node.name.node == "field")?;
+            let Some(TypeKind::Enum(of)) = self.kind(base(&field.node.ty.node)) else { return None };
+            Some(of.values.iter().map(|value| value.node.value.node.to_string()).collect::<Vec<_>>())
+        });
+        let Some(fields) = fields else { return vec![Value::Null] };
+        let both = |field| ["ASC", "DESC"].map(|direction| json!({ "field": field, "direction": direction }));
+        fields.into_iter().flat_map(both).collect()
+    }
+
+    /// Filters of a list, each with one condition: every one that there is, of alternatives each.
+    pub fn filters(&self, list: &List, ids: &Ids) -> Vec<Value> {
+        let Some(argument) = list.argument("filter") else { return Vec::new() };
+        self.conditions(&list.name, base(&argument.ty.node), ids)
+    }
+
+    fn conditions(&self, field: &str, type_name: &str, ids: &Ids) -> Vec<Value> {
+        let Some(TypeKind::InputObject(of)) = self.kind(type_name) else { return Vec::new() };
+        let one = |condition: &InputValueDefinition| {
+            let name = condition.name.node.to_string();
+            let values = match (base(&condition.ty.node), self.kind(base(&condition.ty.node))) {
+                ("Boolean", _) => vec![json!(true), json!(false)],
+                (inner, Some(TypeKind::InputObject(_))) if self.is_one_of(inner) => self.conditions(field, inner, ids),
+                _ => vec![self.value(field, condition, ids)],
+            };
+            values.into_iter().map(|value| json!({ (name.clone()): value })).collect::<Vec<_>>()
+        };
+        of.fields.iter().flat_map(|condition| one(&condition.node)).collect()
     }
 
     fn kind(&self, name: &str) -> Option<&TypeKind> {

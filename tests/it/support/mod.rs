@@ -8,4 +8,5 @@ pub mod pgbouncer;
 pub mod process;
 pub mod redis;
 pub mod socket;
+pub mod tap;
 pub mod wire;
