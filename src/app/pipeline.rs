@@ -43,8 +43,8 @@ use crate::{
         error::code_of,
         policy::{self, Caller, Plan, document},
     },
-    http::reply::began,
     http::endpoint::{GraphqlBody, GraphqlService, IncomingRequest, Outcome, OutgoingResponse, Refusal, Transport},
+    http::reply::began,
     limits::{Standing, lanes::Turn},
 };
 

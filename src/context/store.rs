@@ -396,9 +396,7 @@ pub(crate) struct KeyFound {
 /// The API key with this hash and its tenant: one indexed look-up before any tenant context. One statement.
 pub(crate) async fn find_key_by_hash(tx: &PersonTx, hash: [u8; 32]) -> Result<Option<KeyFound>, DbError> {
     let row: Option<IndexRow> = tx
-        .call(
-            "SELECT k.*, s.* FROM app.find_api_key({}) k, LATERAL app.tenant_state(k.tenant_id) s",
-        )
+        .call("SELECT k.*, s.* FROM app.find_api_key({}) k, LATERAL app.tenant_state(k.tenant_id) s")
         .bind::<diesel::sql_types::Binary, _>(hash.to_vec())
         .first()
         .await?;

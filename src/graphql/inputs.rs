@@ -82,9 +82,9 @@ impl Inputs {
             ("Int", Value::Number(number)) => number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
             (_, Value::String(text)) => self.enums.get(name).is_some_and(|values| values.contains(text.as_str())),
             (_, Value::Object(given)) => self.objects.get(name).is_some_and(|fields| {
-                let all_known = given.iter().all(|(name, value)| {
-                    fields.get(name.as_str()).is_some_and(|field| self.fits(&field.ty, value))
-                });
+                let all_known = given
+                    .iter()
+                    .all(|(name, value)| fields.get(name.as_str()).is_some_and(|field| self.fits(&field.ty, value)));
                 let all_there = || {
                     let given = |name: &str| given.contains_key(name);
                     fields.iter().all(|(name, field)| field.ty.nullable || field.has_default || given(name))

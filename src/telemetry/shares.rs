@@ -156,7 +156,7 @@ pub struct OperationLine {
 /// A part of the load.
 #[derive(Debug, Serialize)]
 pub struct Line {
-    /// The share of the time that all requests waited for PostgreSQL, from 0 to 1.
+    /// The share of the time that all requests waited for PostgreSQL, from 0 to 1, to four decimals.
     pub share: f64,
     /// That time.
     pub sql_seconds: f64,
@@ -172,7 +172,7 @@ impl Line {
     fn new(usage: &Usage, all: Duration) -> Self {
         let share = if all.is_zero() { 0.0 } else { usage.waited.as_secs_f64() / all.as_secs_f64() };
         Self {
-            share,
+            share: (share * 10_000.0).round() / 10_000.0,
             sql_seconds: usage.waited.as_secs_f64(),
             requests: usage.requests,
             statements: usage.statements,

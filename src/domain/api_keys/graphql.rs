@@ -16,7 +16,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, Answer, Ahead, answer},
+        gql::{self, Ahead, Answer, answer},
         members::{self, graphql::MemberNode},
         service_accounts::{self, graphql::ServiceAccountNode, loaders::ServiceAccountById},
     },
@@ -174,11 +174,7 @@ pub struct ApiKeysQuery;
 impl ApiKeysQuery {
     /// The API key with this id, or null if there is none you may see.
     #[graphql(directive = requires_scopes::apply(ApiKeysRead), directive = tenant_scoped::apply())]
-    async fn api_key(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The key's id.")] id: ID,
-    ) -> Answer<ApiKeyNode> {
+    async fn api_key(&self, ctx: &Context<'_>, #[graphql(desc = "The key's id.")] id: ID) -> Answer<ApiKeyNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(ApiKeyNode)) };
         answer(found.await)
     }

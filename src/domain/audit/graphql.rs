@@ -15,7 +15,7 @@ use crate::{
     domain::{
         Error,
         api_keys::loaders::ApiKeyById,
-        gql::{self, Answer, nullable, Ahead, answer},
+        gql::{self, Ahead, Answer, answer, nullable},
         members::loaders::{NameOfMember, UserById},
     },
     graphql::{

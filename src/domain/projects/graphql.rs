@@ -13,7 +13,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, Answer, Ahead, answer},
+        gql::{self, Ahead, Answer, answer},
         members::{self, graphql::MemberNode},
         reading::ReadScope,
         tasks::{
@@ -207,11 +207,7 @@ pub struct ProjectsQuery;
 impl ProjectsQuery {
     /// The project with this id, or null if there is none you may see.
     #[graphql(directive = requires_scopes::apply(ProjectsRead), directive = tenant_scoped::apply())]
-    async fn project(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The project's id.")] id: ID,
-    ) -> Answer<ProjectNode> {
+    async fn project(&self, ctx: &Context<'_>, #[graphql(desc = "The project's id.")] id: ID) -> Answer<ProjectNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(ProjectNode)) };
         answer(found.await)
     }

@@ -20,7 +20,7 @@ use crate::{
     connection,
     domain::{
         Error,
-        gql::{self, Answer, Ahead, answer},
+        gql::{self, Ahead, Answer, answer},
         reading::ReadScope,
     },
     graphql::{

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, Answer, Ahead, answer},
+        gql::{self, Ahead, Answer, answer},
         members::{self, graphql::MemberNode},
     },
     graphql::{

@@ -76,7 +76,9 @@ fn the_list_of_settings_is_that_of_the_code() {
         }
         let default: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
         let default = match id {
-            "pool_size" => "4 for each core".to_owned(), // depends on the machine
+            // They depend on the machine.
+            "pool_size" => "4 for each core".to_owned(),
+            "workers" => "one for each core".to_owned(),
             _ if default.concat().is_empty() => String::new(),
             _ => format!("`{}`", default.join(",")),
         };

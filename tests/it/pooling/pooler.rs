@@ -32,7 +32,12 @@ fn documented() -> String {
 }
 
 fn small_pool(database: &TestDatabase) -> Db {
-    let options = PoolOptions { size: 2, wait: Duration::from_secs(30), shares: 0, statements_last: PoolOptions::STATEMENTS_LAST };
+    let options = PoolOptions {
+        size: 2,
+        wait: Duration::from_secs(30),
+        shares: 0,
+        statements_last: PoolOptions::STATEMENTS_LAST,
+    };
     Db::new(&database.url("tenantry_app").into(), None, &options).expect("the URL is ours")
 }
 

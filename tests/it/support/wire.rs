@@ -34,7 +34,13 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let socket = database.socket().join(".s.PGSQL.5432");
-        let wire = Self { socket, name: database.name.clone(), port, transactions: Arc::default(), commits: watch::Sender::new(true) };
+        let wire = Self {
+            socket,
+            name: database.name.clone(),
+            port,
+            transactions: Arc::default(),
+            commits: watch::Sender::new(true),
+        };
         let carrying = wire.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {

@@ -43,8 +43,7 @@ async fn flights(wire: &Wire, tenant: &TestTenant, document: &str, variables: se
 }
 
 fn read(levels: &[usize]) -> Transaction {
-    let mut expected: Transaction =
-        levels.iter().map(|statements| vec!["Execute".to_owned(); *statements]).collect();
+    let mut expected: Transaction = levels.iter().map(|statements| vec!["Execute".to_owned(); *statements]).collect();
     expected[0].splice(0..0, BEGIN_READ.map(str::to_owned));
     expected.push(vec![COMMIT.to_owned()]);
     expected
@@ -61,7 +60,8 @@ async fn a_read_has_one_flight_for_each_level() {
     let workspace = json!({ "id": tenant.workspace });
 
     // The tenant and a workspace: both in the flight that opens the transaction.
-    let found = flights(&wire, &tenant, "query ($id: ID!) { tenant { name } workspace(id: $id) { name } }", workspace.clone());
+    let found =
+        flights(&wire, &tenant, "query ($id: ID!) { tenant { name } workspace(id: $id) { name } }", workspace.clone());
     assert_eq!(found.await, read(&[2]));
 
     let found = flights(
@@ -106,7 +106,8 @@ async fn a_change_has_three_flights() {
     let (wire, tenant) = overheard().await;
     let project = tenant.project("Demo").await;
     let member = tenant.member("member").await;
-    let create = "mutation ($input: TaskCreateInput!) { taskCreate(input: $input) { task { id title version createdAt } } }";
+    let create =
+        "mutation ($input: TaskCreateInput!) { taskCreate(input: $input) { task { id title version createdAt } } }";
     let input = json!({ "input": { "projectId": project, "title": "Demo", "assigneeId": member.member } });
     let found = flights(&wire, &tenant, create, input).await;
     let begin = ["BEGIN", "SET LOCAL app.tenant_id", "SET LOCAL app.request_id", "SET LOCAL app.actor_id"];

@@ -13,7 +13,7 @@ use crate::{
             service::{self, AccessList},
             types::{AccessChangeRow, AccessFind, ActorKind, SubjectKind, public_id},
         },
-        gql::{self, Answer, Ahead, answer},
+        gql::{self, Ahead, Answer, answer},
     },
     graphql::{
         PageArgs,

@@ -16,7 +16,7 @@ use crate::{
     connection,
     domain::{
         Error,
-        gql::{self, Answer, Ahead, answer},
+        gql::{self, Ahead, Answer, answer},
         reading::ReadScope,
         roles::graphql::grants::{RoleGrantNode, grants_of, look_ahead_grants},
         tasks::{
@@ -221,11 +221,7 @@ pub struct MembersQuery;
 impl MembersQuery {
     /// The member with this id, or null if there is none you may see.
     #[graphql(directive = requires_scopes::apply(MembersRead), directive = tenant_scoped::apply())]
-    async fn member(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The member's id.")] id: ID,
-    ) -> Answer<MemberNode> {
+    async fn member(&self, ctx: &Context<'_>, #[graphql(desc = "The member's id.")] id: ID) -> Answer<MemberNode> {
         let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(MemberNode)) };
         answer(found.await)
     }

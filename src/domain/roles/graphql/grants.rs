@@ -11,7 +11,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, Answer, Ahead, answer},
+        gql::{self, Ahead, Answer, answer},
         groups::{self, graphql::GroupNode, loaders::GroupById},
         members::{self, graphql::MemberNode},
         reading::ReadScope,

@@ -14,7 +14,7 @@ use crate::{
     connection,
     domain::{
         Error,
-        gql::{self, Answer, Ahead, answer},
+        gql::{self, Ahead, Answer, answer},
         members::{self, graphql::MemberNode},
         projects::{self, graphql::ProjectNode, loaders::ProjectById},
         reading::ReadScope,

@@ -14,7 +14,7 @@ use crate::{
     connection,
     domain::{
         Error,
-        gql::{self, Answer, Ahead, answer},
+        gql::{self, Ahead, Answer, answer},
         projects::{
             self,
             graphql::{ProjectConnection, ProjectFilter, ProjectOrder, project_connection, project_list},
