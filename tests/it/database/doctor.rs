@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
         break_it: "ALTER TABLE user_emails ADD COLUMN t uuid, ADD COLUMN m uuid, ADD CONSTRAINT to_member FOREIGN KEY (t, m) REFERENCES members",
         clean_up: "ALTER TABLE user_emails DROP COLUMN t, DROP COLUMN m",
     },
-    case(Rule::ForeignKeyIndex, "role_grants", "DROP INDEX role_grants_role"),
+    case(Rule::ForeignKeyIndex, "role_grants", "DROP INDEX role_grants_role_created_at"),
     case(
         Rule::ForeignKeyIndex,
         "projects",
