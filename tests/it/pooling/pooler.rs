@@ -34,7 +34,7 @@ fn documented() -> String {
 fn small_pool(database: &TestDatabase) -> Db {
     let options = PoolOptions {
         size: 2,
-        wait: Duration::from_secs(30),
+        wait: Duration::from_secs(120),
         shares: 0,
         statements_last: PoolOptions::STATEMENTS_LAST,
     };
@@ -45,6 +45,9 @@ fn small_pool(database: &TestDatabase) -> Db {
 async fn server(database: Arc<TestDatabase>, listen_url: String) -> TestApp {
     TestApp::on(database, Clock::system(), |settings| {
         settings.pool.pool_size = 2;
+        // Many wait for two connections: on a busy machine longer than anybody should in life.
+        settings.pool.pool_wait_ms = 60_000;
+        settings.server.request_timeout_ms = 120_000;
         settings.pool.listen_url = Some(listen_url.into());
     })
     .await

@@ -21,7 +21,7 @@ pub fn pool(database: &TestDatabase, size: usize) -> Db {
 
 /// The same, whose connections forget their prepared statements after being lent out so many times.
 pub fn pool_that_forgets(database: &TestDatabase, size: usize, statements_last: usize) -> Db {
-    let options = PoolOptions { size, wait: Duration::from_secs(10), shares: 0, statements_last };
+    let options = PoolOptions { size, wait: Duration::from_secs(120), shares: 0, statements_last };
     Db::new(&database.url("tenantry_app").into(), None, &options).expect("the URL is ours")
 }
 
