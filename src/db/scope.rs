@@ -55,17 +55,24 @@ where
 pub struct Scoped<'t, Q> {
     pub(super) core: &'t Core,
     pub(super) tenant: Option<TenantId>,
+    /// Its text has one form, or one of few: it stays prepared.
+    is_kept: bool,
     pub(super) query: Q,
 }
 
 impl<'t, Q> Scoped<'t, Q> {
     pub(super) fn of_tenant(tx: &'t TenantTx, query: Q) -> Self {
-        Self { core: tx.core(), tenant: Some(tx.tenant()), query }
+        Self { core: tx.core(), tenant: Some(tx.tenant()), is_kept: true, query }
+    }
+
+    /// The same for a statement whose text differs with the number of its rows.
+    pub(super) fn of_any_length(tx: &'t TenantTx, query: Q) -> Self {
+        Self { is_kept: false, ..Self::of_tenant(tx, query) }
     }
 
     /// Passes the statement itself to `change`; for what diesel keeps behind private types, such as `returning`.
     pub fn with<R>(self, change: impl FnOnce(Q) -> R) -> Scoped<'t, R> {
-        Scoped { core: self.core, tenant: self.tenant, query: change(self.query) }
+        Scoped { core: self.core, tenant: self.tenant, is_kept: self.is_kept, query: change(self.query) }
     }
 
     /// The statement as a sub-select of another one, for `eq_any` and `exists`.
@@ -86,7 +93,7 @@ impl<'t, Q> Scoped<'t, Q> {
         U: FromSqlRow<ST, Pg> + Send + 'static,
         ST: 'static,
     {
-        self.core.load(self.query.as_query())
+        self.core.load(Kept { is_kept: self.is_kept, query: self.query.as_query() })
     }
 
     /// Runs the statement and gives its first row, if there is one. One SQL statement.
@@ -114,7 +121,35 @@ impl<'t, Q> Scoped<'t, Q> {
     where
         Q: QueryFragment<Pg> + QueryId,
     {
-        self.core.execute(self.query)
+        self.core.execute(Kept { is_kept: self.is_kept, query: self.query })
+    }
+}
+
+/// A statement that stays prepared, whatever diesel thinks of it: diesel prepares an `UPDATE`, and an `INSERT` with an
+/// optional value, anew each time, because their texts have several forms. Prepared statements are found by their text, so
+/// each form has its own, and connections forget them in time (`PoolOptions::statements_last`).
+struct Kept<Q> {
+    is_kept: bool,
+    query: Q,
+}
+
+impl<Q: diesel::query_builder::Query> diesel::query_builder::Query for Kept<Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q> QueryId for Kept<Q> {
+    type QueryId = ();
+    // Found by its text: the type of an insert is the same whether an optional value is there or its default.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Kept<Q> {
+    fn walk_ast<'b>(&'b self, out: diesel::query_builder::AstPass<'_, 'b, Pg>) -> diesel::QueryResult<()> {
+        self.query.walk_ast(out)
+    }
+
+    fn is_safe_to_cache_prepared(&self, backend: &Pg) -> diesel::QueryResult<bool> {
+        if self.is_kept { Ok(true) } else { self.query.is_safe_to_cache_prepared(backend) }
     }
 }
 

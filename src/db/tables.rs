@@ -57,7 +57,7 @@ macro_rules! tenant_tables {
                 Vec<(IsTenant<table>, V)>: diesel::Insertable<table>,
             {
                 let rows: Vec<_> = rows.into_iter().map(|row| (scope::is_tenant::<table>(tx.tenant()), row)).collect();
-                Scoped::of_tenant(tx, diesel::insert_into(table::default()).values(rows))
+                Scoped::of_any_length(tx, diesel::insert_into(table::default()).values(rows))
             }
         }
     )*};
