@@ -264,7 +264,8 @@ pub struct AuthSettings {
     /// The second part of new API keys, `tnk_live_…`: tells the keys of one installation from those of another.
     #[arg(long, value_name = "WORD", default_value = "live", value_parser = key_environment)]
     pub api_key_environment: String,
-    /// How long rights may be taken from the cache, in milliseconds, should a notice of their change be lost.
+    /// How long rights, tenants, sessions and keys may be taken from the cache, in milliseconds, after notices of changes were
+    /// heard for the last time.
     #[arg(long, value_name = "MS", default_value = "4000", value_parser = within::<u64>(0, 4_000))]
     pub rights_cache_ttl_ms: u64,
     /// The three secrets of `serve`.

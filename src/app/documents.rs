@@ -4,7 +4,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
 };
 
@@ -26,12 +26,36 @@ const CAPACITY_BYTES: u64 = 2 * 1024 * 1024;
 pub(super) struct Parsed {
     document: ExecutableDocument,
     is_valid: AtomicBool,
+    /// On how many levels it has read, at most; 0: never.
+    levels: AtomicU32,
+    /// How often it read on more levels than had been expected.
+    misses: AtomicU32,
 }
+
+/// A document that reads now more and now less is run anew so often at most; from then on nothing is expected of it.
+const MISSES: u32 = 3;
 
 impl Parsed {
     /// Whether it was found valid before.
     pub(super) fn is_valid(&self) -> bool {
         self.is_valid.load(Relaxed)
+    }
+
+    /// On how many levels it reads, as far as is known; `None` if that cannot be said. With other variables or other rows it
+    /// may be otherwise.
+    pub(super) fn levels(&self) -> Option<u32> {
+        let levels = self.levels.load(Relaxed);
+        (levels > 0 && self.misses.load(Relaxed) < MISSES).then_some(levels)
+    }
+
+    /// It has run, and read on so many levels.
+    pub(super) fn has_read(&self, levels: u32) {
+        self.levels.fetch_max(levels, Relaxed);
+    }
+
+    /// It was expected to read on fewer levels than it did.
+    pub(super) fn missed(&self) {
+        self.misses.fetch_add(1, Relaxed);
     }
 
     /// An operation of it began, so it is valid.
@@ -78,7 +102,12 @@ impl DocumentCache {
         }
         metrics::cache(CACHE, "memory", false);
         let document = document::parse(text, limits)?;
-        let parsed = Arc::new(Parsed { document, is_valid: AtomicBool::new(false) });
+        let parsed = Arc::new(Parsed {
+            document,
+            is_valid: AtomicBool::new(false),
+            levels: AtomicU32::new(0),
+            misses: AtomicU32::new(0),
+        });
         self.0.insert(hash, Arc::clone(&parsed));
         metrics::cache_changed(CACHE, "memory", "stored", 1);
         Ok(parsed)

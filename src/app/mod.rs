@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    cache::SharedCache,
+    cache::{Hearing, SharedCache},
     clock::Clock,
     config::{Introspection, Keys, Settings},
     context::{MembershipCache, TenantCache},
@@ -127,6 +127,7 @@ impl App {
             None => None,
         };
         let shared = kv.clone().map(|kv| SharedCache::new(kv, keys.cursor.clone()));
+        let hearing = Hearing::default();
         let cache_ttl = Duration::from_millis(settings.auth.rights_cache_ttl_ms);
         let identity = identity::Identity::start(
             &db,
@@ -135,6 +136,7 @@ impl App {
             &settings.auth,
             settings.server.public_url.as_ref(),
             shared.as_ref(),
+            &hearing,
         )
         .await
         .map_err(AppError::Keys)?;
@@ -144,7 +146,8 @@ impl App {
             db,
             clock: clock.clone(),
             memberships: MembershipCache::new(!cache_ttl.is_zero(), clock.clone(), shared.as_ref()),
-            tenants: TenantCache::new(cache_ttl, clock.clone(), shared.as_ref()),
+            tenants: TenantCache::new(cache_ttl, clock.clone(), shared.as_ref(), &hearing),
+            hearing,
             cursors: CursorKey::new(keys.cursor.expose()),
             principal_rate: metering::principal_rate(settings),
             identity,

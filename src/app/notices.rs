@@ -2,8 +2,8 @@
 //!
 //! They come in the order of the commits behind them, and each is dealt with before the next: when subscribers are woken
 //! for an event, the rights that changed before it are forgotten already. When the connection was lost and is back,
-//! everything that may have been missed is taken for changed; until then the caches end by themselves, after four seconds
-//! at the latest.
+//! everything that may have been missed is taken for changed; until then the caches are believed for four seconds after
+//! everything was heard for the last time (`cache::Hearing`).
 
 use std::{
     sync::{
@@ -17,15 +17,16 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
 use crate::{
-    db::{Ears, ListenError, Listener, Notice},
+    db::{Ears, Heard, ListenError, Listener, Notice},
     domain::{Services, error::chain, live::Change},
     ids::{Id, SessionId, TenantId, UserId},
 };
 
 /// Changes of rights: `tenant:version`.
 const ACCESS: &str = "tenantry_access";
-/// Changes of a tenant's state, slug or plan: the tenant.
+/// Changes of a tenant's state, slug, hosts or plan: the tenant, or every one.
 const TENANTS: &str = "tenantry_tenants";
+const EVERY_TENANT: &str = "*";
 /// The outbox has grown, in a tenant with subscribers: the tenant.
 const EVENTS: &str = "tenantry_events";
 /// The audit log has grown, in a tenant with subscribers: the tenant.
@@ -58,6 +59,8 @@ impl Notices {
         let ears = listener.connect(&services.db).await?;
         let connected = Arc::new(AtomicBool::new(true));
         set(&connected, true);
+        // What was read before anybody listened may have changed unheard.
+        everything_changed(services);
         let task = tokio::spawn(listen(services.clone(), listener, ears, Arc::clone(&connected)));
         Ok(Self { connected, task })
     }
@@ -75,8 +78,11 @@ fn set(connected: &AtomicBool, is_connected: bool) {
 
 async fn listen(services: Services, listener: Listener, mut ears: Ears, connected: Arc<AtomicBool>) {
     loop {
-        while let Ok(notice) = ears.next().await {
-            heed(&services, &notice).await;
+        while let Ok(heard) = ears.next().await {
+            match heard {
+                Heard::Notice(notice) => heed(&services, &notice).await,
+                Heard::Everything(until) => services.hearing.heard_until(until),
+            }
         }
         set(&connected, false);
         tracing::warn!("the connection for notices was lost; changes elsewhere are seen when cache entries end");
@@ -114,9 +120,15 @@ async fn heed(services: &Services, notice: &Notice) {
             if let Some((tenant, version)) = read {
                 // Entries of this version or a later one stay: our own changes are announced to us as well.
                 services.memberships.changed(tenant, version);
+                services.identity.api_keys().forget_tenant(tenant);
                 services.live.changed(Change::Tenant(tenant));
             }
             read.is_some()
+        }
+        TENANTS if payload == EVERY_TENANT => {
+            services.tenants.forget_all();
+            services.identity.api_keys().forget_all();
+            true
         }
         TENANTS => {
             let tenant = id::<TenantId>(payload);

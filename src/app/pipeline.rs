@@ -36,7 +36,7 @@ use crate::{
         error::db_error,
         identity::{AuthError, Credential},
         rate_limit::Buckets,
-        reading::Reading,
+        reading::{Reading, TooShort},
     },
     graphql::{
         ApiError, ErrorCode,
@@ -127,7 +127,7 @@ impl App {
         }
 
         let parsed = self.parse(&mut body)?;
-        let (text, variables) = (body.query.as_deref().unwrap_or_default(), body.variables);
+        let (text, mut variables) = (body.query.as_deref().unwrap_or_default(), body.variables);
         let mut ctx = RequestContext {
             principal,
             tenant,
@@ -171,20 +171,34 @@ impl App {
             && document::operation(&parsed, body.operation_name.as_deref())
                 .is_ok_and(|(_, chosen)| self.inputs.fit(&chosen.node, &variables));
         let ctx = Arc::new(ctx);
-        let reading = Arc::new(Reading::new(self.services.db.clone(), Arc::clone(&ctx)));
-        let mut engine = Request::new("")
-            .variables(variables)
-            .data(self.services.clone())
-            .data(Arc::clone(&reading))
-            .data(Buckets(taken.standings.as_slice().into()));
-        engine.operation_name = body.operation_name;
-        engine.set_parsed_query(ExecutableDocument::clone(&parsed));
+        let buckets = Buckets(taken.standings.as_slice().into());
         let schema = if is_known { &self.schema_for_valid_documents } else { &self.schema };
-        let mut response = reading.drive(schema.execute(engine)).await;
+        let mut levels = parsed.levels().filter(|_| plan.operation_type == OperationType::Query);
+        let mut response = loop {
+            let reading = Reading::new(self.services.db.clone(), Arc::clone(&ctx)).expecting(levels);
+            let reading = Arc::new(reading);
+            let mut engine = Request::new("")
+                .variables(if levels.is_some() { variables.clone() } else { std::mem::take(&mut variables) })
+                .data(self.services.clone())
+                .data(Arc::clone(&reading))
+                .data(buckets.clone());
+            engine.operation_name.clone_from(&body.operation_name);
+            engine.set_parsed_query(ExecutableDocument::clone(&parsed));
+            let driven = reading.drive(schema.execute(engine)).await;
+            parsed.has_read(reading.levels());
+            reading.close();
+            match driven {
+                Ok(response) => break response,
+                // It has read and done nothing else, so it can begin anew.
+                Err(TooShort) => {
+                    parsed.missed();
+                    levels = None;
+                }
+            }
+        };
         if !is_known && began(&response) {
             parsed.found_valid();
         }
-        reading.close();
         if let Some((tenant, key)) = key_used {
             api_keys::service::touch(&self.services, tenant, key, &ctx);
         }

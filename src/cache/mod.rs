@@ -3,7 +3,8 @@
 //! Two levels with one interface ([`Level`]): the memory of this process, and Redis, where one is configured, so that a
 //! fleet asks the database once. What must always hold:
 //! - A value is as old as its first level says: it carries the instant at which the database was asked, and lives for one
-//!   time to live over both levels together.
+//!   time to live over both levels together. In memory it may live longer, as long as this process hears of every change
+//!   ([`Hearing`]); what came from Redis may not, since its change may have been told before anybody here listened.
 //! - What was read before a change is not stored after it. Each look-up that misses gets the count of changes so far, and
 //!   storing compares it.
 //! - A change in this process ends the entries of its tenant here at once, and takes nothing of that tenant from Redis
@@ -14,6 +15,7 @@
 //! Writes do not come here: they ask the database again, in their own transaction.
 
 mod flight;
+mod hearing;
 mod memory;
 mod shared;
 
@@ -28,6 +30,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{clock::Clock, ids::TenantId, telemetry::metrics};
 pub use flight::Flights;
+pub use hearing::Hearing;
 use memory::Memory;
 use shared::Shared;
 pub use shared::SharedCache;
@@ -54,6 +57,8 @@ pub struct Held<V> {
     pub tenant: TenantId,
     /// When the database was asked.
     pub read_at: DateTime<Utc>,
+    /// The same by this process' own clock.
+    pub asked: Instant,
     /// From when on it is too old, by this process' own clock.
     pub until: Instant,
 }
@@ -65,6 +70,12 @@ impl<V> Clone for Held<V> {
 }
 
 impl<V> Held<V> {
+    /// Whether it says what the database says, but for changes of the last `ttl`: it was read since, or nothing was heard
+    /// of a change of it.
+    pub fn is_present(&self, ttl: Duration, hearing: &Hearing) -> bool {
+        self.asked.elapsed() < ttl || hearing.is_within(ttl)
+    }
+
     /// How long it may still be used.
     fn life(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
@@ -101,9 +112,14 @@ pub struct Cache<K: CacheKey, V: CacheValue> {
     memory: Memory<K, V>,
     shared: Option<Shared>,
     flights: Flights<K>,
-    ttl: Duration,
+    /// How long a value is kept in memory.
+    kept: Duration,
     clock: Clock,
 }
+
+/// How long what nobody has changed is kept at most: so long that what is used is seldom read again, and what is not used any
+/// more takes no room.
+pub const KEPT: Duration = Duration::from_secs(10 * 60);
 
 impl<K: CacheKey, V: CacheValue> std::fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -115,7 +131,14 @@ impl<K: CacheKey, V: CacheValue> Cache<K, V> {
     /// A cache of this name, in metrics and in Redis, that keeps up to 100,000 values in memory for `ttl`.
     pub fn new(name: &'static str, ttl: Duration, clock: Clock, shared: Option<&SharedCache>) -> Self {
         let shared = shared.map(|shared| shared.level(name, ttl, clock.clone()));
-        Self { name, memory: Memory::new(name, ttl), shared, flights: Flights::new(), ttl, clock }
+        Self { name, memory: Memory::new(name, ttl), shared, flights: Flights::new(), kept: ttl, clock }
+    }
+
+    /// The same for values that may outlive their `ttl` in memory: whoever asks says in `good` whether they are
+    /// [still the present ones](Held::is_present). Nothing is kept if `ttl` is zero.
+    pub fn that_listens(name: &'static str, ttl: Duration, clock: Clock, shared: Option<&SharedCache>) -> Self {
+        let kept = if ttl.is_zero() { ttl } else { KEPT.max(ttl) };
+        Self { memory: Memory::new(name, kept), kept, ..Self::new(name, ttl, clock, shared) }
     }
 
     /// The value under this key, from the first level that knows it, else from the database by `load`, which says whose
@@ -126,11 +149,11 @@ impl<K: CacheKey, V: CacheValue> Cache<K, V> {
     pub async fn find<E>(
         &self,
         key: K,
-        good: impl Fn(&V) -> bool + Send + Sync,
+        good: impl Fn(&Held<V>) -> bool + Send + Sync,
         load: impl AsyncFnOnce() -> Result<Option<(TenantId, V)>, E>,
     ) -> Result<Option<Arc<V>>, E> {
         if let Found::Hit(held) = self.memory.get(&key).await
-            && good(&held.value)
+            && good(&held)
         {
             metrics::cache(self.name, "memory", true);
             return Ok(Some(held.value));
@@ -138,14 +161,14 @@ impl<K: CacheKey, V: CacheValue> Cache<K, V> {
         metrics::cache(self.name, "memory", false);
         let _turn = self.flights.turn(&key).await;
         let seen = match self.memory.get(&key).await {
-            Found::Hit(held) if good(&held.value) => return Ok(Some(held.value)),
+            Found::Hit(held) if good(&held) => return Ok(Some(held.value)),
             Found::Hit(_) => self.memory.seen(),
             Found::Miss(seen) => seen,
         };
         let mut shared_seen = Seen(None);
         if let Some(shared) = &self.shared {
             match Level::<K, V>::get(shared, &key).await {
-                Found::Hit(held) if good(&held.value) => {
+                Found::Hit(held) if good(&held) => {
                     metrics::cache(self.name, "redis", true);
                     self.memory.put(&key, &held, seen).await;
                     return Ok(Some(held.value));
@@ -156,9 +179,9 @@ impl<K: CacheKey, V: CacheValue> Cache<K, V> {
             metrics::cache(self.name, "redis", false);
         }
         // The age is that of the question, not of the answer.
-        let (read_at, until) = (self.clock.now(), Instant::now() + self.ttl);
+        let (read_at, asked) = (self.clock.now(), Instant::now());
         let Some((tenant, value)) = load().await? else { return Ok(None) };
-        let held = Held { value: Arc::new(value), tenant, read_at, until };
+        let held = Held { value: Arc::new(value), tenant, read_at, asked, until: asked + self.kept };
         self.memory.put(&key, &held, seen).await;
         if let Some(shared) = &self.shared {
             shared.put(&key, &held, shared_seen).await;

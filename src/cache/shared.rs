@@ -112,12 +112,13 @@ impl<K: CacheKey, V: CacheValue> Level<K, V> for Shared {
             value: Arc::new(opened.value),
             tenant: opened.tenant,
             read_at: opened.read_at,
+            asked: asked.checked_sub(self.ttl.saturating_sub(life)).unwrap_or(asked),
             until: asked + life,
         })
     }
 
     async fn put(&self, key: &K, held: &Held<V>, seen: Seen) {
-        let life = held.life().as_millis();
+        let life = self.ttl.saturating_sub(held.asked.elapsed()).min(held.life()).as_millis();
         let Some(seen) = seen.0 else { return };
         if life == 0 || self.avoids(Some(held.tenant)) {
             return;

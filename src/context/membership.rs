@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     access::{EffectiveRights, PermissionSet},
-    cache::{Cache, CacheKey, SharedCache},
+    cache::{Cache, CacheKey, Held, KEPT, SharedCache},
     clock::Clock,
     db::{Db, DbError, Scope, TenantTx},
     ids::{ApiKeyId, MemberId, ServiceAccountId, TenantId, UserId, WorkspaceId},
@@ -97,7 +97,7 @@ impl CacheKey for Place {
 ///
 /// An entry holds as long as the tenant's rights have the version at which it was read. A change of rights in this process
 /// empties the tenant's part at once; other processes see it when they hear of it, at the latest when they ask for the
-/// tenant again, whose state is believed for four seconds at most. Writes do not trust it: they ask again inside their own
+/// tenant again, whose state is believed for four seconds without hearing. Writes do not trust it: they ask again inside their own
 /// transaction.
 #[derive(Clone)]
 pub struct MembershipCache {
@@ -106,8 +106,6 @@ pub struct MembershipCache {
     heard: moka::sync::Cache<TenantId, i64>,
 }
 
-/// How long an entry is kept: so long that who works with a tenant is seldom read again, and who left takes no room.
-const KEPT: Duration = Duration::from_secs(10 * 60);
 /// How much longer than an entry a version is remembered: longer than a look-up takes.
 const LOOK_UP: Duration = Duration::from_secs(60);
 
@@ -134,8 +132,10 @@ impl MembershipCache {
     ) -> Result<Option<Arc<Membership>>, DbError> {
         let Some(who) = Who::of(principal) else { return Ok(None) };
         let version = self.heard.get(&scope.tenant).unwrap_or_default().max(tenant.rights_version);
-        let is_good =
-            |known: &Membership| known.rights.version >= version && known.valid_until.is_none_or(|end| now < end);
+        let is_good = |known: &Held<Membership>| {
+            let known = &known.value;
+            known.rights.version >= version && known.valid_until.is_none_or(|end| now < end)
+        };
         let found = self.entries.find(Place(scope.tenant, who), is_good, async || {
             let tx = db.read(scope).await?;
             let found = load(&tx, principal, now).await?;

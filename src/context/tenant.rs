@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::store;
 use crate::{
-    cache::{Cache, CacheKey, SharedCache},
+    cache::{Cache, CacheKey, Hearing, SharedCache},
     clock::Clock,
     db::{Db, DbError, Stats},
     ids::TenantId,
@@ -88,17 +88,22 @@ impl CacheKey for TenantName {
     }
 }
 
-/// Tenants by name, for a few seconds.
+/// Tenants by name, as long as this process hears of changes, else for a few seconds.
 ///
-/// A suspension is seen by other processes when they hear of it, at the latest when the entry ends; membership and rights
-/// are checked apart from this.
+/// A suspension is seen by other processes when they hear of it, at the latest a few seconds after they last heard anything;
+/// membership and rights are checked apart from this.
 #[derive(Clone)]
-pub struct TenantCache(Arc<Cache<TenantName, Tenant>>);
+pub struct TenantCache {
+    entries: Arc<Cache<TenantName, Tenant>>,
+    ttl: Duration,
+    hearing: Hearing,
+}
 
 impl TenantCache {
-    /// Keeps names for `ttl`.
-    pub fn new(ttl: Duration, clock: Clock, shared: Option<&SharedCache>) -> Self {
-        Self(Arc::new(Cache::new("tenants", ttl, clock, shared)))
+    /// Believes what it knows for `ttl`, and longer as long as changes are heard of.
+    pub fn new(ttl: Duration, clock: Clock, shared: Option<&SharedCache>, hearing: &Hearing) -> Self {
+        let entries = Arc::new(Cache::that_listens("tenants", ttl, clock, shared));
+        Self { entries, ttl, hearing: hearing.clone() }
     }
 
     /// The tenant with this name, if there is one. One SQL statement when the cache does not know.
@@ -113,9 +118,13 @@ impl TenantCache {
         stats: &Arc<Stats>,
     ) -> Result<Option<Tenant>, DbError> {
         // Unknown names are not kept: they are free to choose, and a tenant may be created any moment.
-        let found = self.0.find(
+        let found = self.entries.find(
             name.clone(),
-            |_| true,
+            |held| match &name {
+                // An old name ends by itself, without a notice, and may be somebody else's then.
+                TenantName::Slug(slug) if **slug != *held.value.slug => held.asked.elapsed() < self.ttl,
+                _ => held.is_present(self.ttl, &self.hearing),
+            },
             async || {
                 let tx = db.person(None, stats).await?;
                 let found = store::find_tenant(&tx, &name, now).await?;
@@ -128,11 +137,11 @@ impl TenantCache {
 
     /// Forgets every name of every tenant, because notices of changes may have been missed.
     pub fn forget_all(&self) {
-        self.0.forget_all();
+        self.entries.forget_all();
     }
 
     /// Forgets every name of this tenant.
     pub async fn forget(&self, tenant: TenantId) {
-        self.0.forget(tenant);
+        self.entries.forget(tenant);
     }
 }

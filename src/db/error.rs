@@ -26,6 +26,9 @@ pub enum DbError {
     /// The transaction was used after one of its statements had failed.
     #[error("the transaction had failed before and was not committed")]
     Aborted,
+    /// The transaction was used after its `COMMIT` had left.
+    #[error("the transaction had ended before")]
+    Ended,
     /// A connection was asked for by a request that already holds one.
     #[error("a request waited for a connection while holding one")]
     WaitsWhileHolding,

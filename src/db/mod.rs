@@ -43,7 +43,7 @@ pub use self::{
     core::{Stats, TracedStatement},
     error::DbError,
     login::LoginError,
-    notices::{Ears, ListenError, Listener, Lost, Notice},
+    notices::{Ears, Heard, ListenError, Listener, Lost, Notice},
     pool::{BadUrl, PoolOptions},
     pooler::{PoolerError, check as check_pooler},
     raw::{Raw, TenantSql},

@@ -6,7 +6,10 @@
 //!
 //! Nothing but fixed texts runs on this connection; it reads no table.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant as StdInstant},
+};
 
 use futures::{Stream, StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
@@ -55,6 +58,15 @@ pub enum ListenError {
     /// The other connection, that should have sent one, failed.
     #[error("the database cannot be used to send a notification")]
     Db(#[from] DbError),
+}
+
+/// What a connection that listens has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Somebody announced something.
+    Notice(Notice),
+    /// Every notice of what was committed before this instant has been given out.
+    Everything(StdInstant),
 }
 
 /// The connection was lost; what was announced since its last notice is unknown.
@@ -153,6 +165,8 @@ pub struct Ears {
     notices: mpsc::Receiver<Notice>,
     driver: JoinHandle<()>,
     beat: tokio::time::Interval,
+    /// The proof that is under way, and when it was asked for.
+    proof: Option<(String, StdInstant)>,
 }
 
 impl Drop for Ears {
@@ -165,25 +179,37 @@ impl Ears {
     fn new(client: Client, notices: mpsc::Receiver<Notice>, driver: JoinHandle<()>) -> Self {
         let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        Self { client, notices, driver, beat }
+        Self { client, notices, driver, beat, proof: None }
     }
 
-    /// The next notice, in the order of commits. A connection that gives no sign of life is given up.
+    /// The next notice, in the order of commits, and every second how far everything was heard. A connection on which no
+    /// notice of our own arrives is given up.
     ///
     /// # Errors
     /// [`Lost`]: connect again, and take everything for changed.
-    pub async fn next(&mut self) -> Result<Notice, Lost> {
+    pub async fn next(&mut self) -> Result<Heard, Lost> {
         loop {
             tokio::select! {
                 biased;
                 notice = self.notices.recv() => match notice {
-                    Some(notice) if notice.channel == PROOF => {}
-                    Some(notice) => return Ok(notice),
+                    Some(notice) if notice.channel == PROOF => {
+                        if let Some((_, asked)) = self.proof.take_if(|(nonce, _)| *nonce == notice.payload) {
+                            return Ok(Heard::Everything(asked));
+                        }
+                    }
+                    Some(notice) => return Ok(Heard::Notice(notice)),
                     None => return Err(Lost),
                 },
                 _ = self.beat.tick() => {
-                    match tokio::time::timeout(BEAT, self.client.simple_query("SELECT 1")).await {
-                        Ok(Ok(_)) => {}
+                    if self.proof.is_some() {
+                        return Err(Lost);
+                    }
+                    // PostgreSQL gives out notices in the order of commits: behind this one stands nothing older.
+                    let nonce = uuid_v7(chrono::DateTime::UNIX_EPOCH).to_string();
+                    let notify = format!("NOTIFY {PROOF}, '{nonce}'");
+                    self.proof = Some((nonce, StdInstant::now()));
+                    match tokio::time::timeout(BEAT, self.client.batch_execute(&notify)).await {
+                        Ok(Ok(())) => {}
                         Ok(Err(_)) | Err(_) => return Err(Lost),
                     }
                 }

@@ -16,7 +16,7 @@ use diesel_async::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::SslMode;
 
-use super::{DbError, Stats};
+use super::{DbError, Stats, core::Preparations};
 use crate::telemetry::metrics;
 
 /// How the pool is built.
@@ -83,16 +83,18 @@ impl ConnectionPool {
             let (config, tls) = (Arc::clone(&config), transport.clone());
             Box::pin(async move {
                 let failed = |error: tokio_postgres::Error| ConnectionError::BadConnection(reason(&error));
-                match tls {
+                let mut connection = match tls {
                     Tls::Off => {
                         let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(failed)?;
-                        AsyncPgConnection::try_from_client_and_connection(client, connection).await
+                        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
                     }
                     Tls::Rustls(tls) => {
                         let (client, connection) = config.connect(tls).await.map_err(failed)?;
-                        AsyncPgConnection::try_from_client_and_connection(client, connection).await
+                        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
                     }
-                }
+                };
+                connection.set_instrumentation(Preparations);
+                Ok(connection)
             })
         });
         let pool = Pool::builder(AsyncDieselConnectionManager::new_with_config(String::new(), manager))

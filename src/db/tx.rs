@@ -77,16 +77,25 @@ impl TenantTx {
         self.core.user().map(|user| Person { core: &self.core, user })
     }
 
-    /// Ends the transaction. The answer does not wait for it.
-    pub fn finish(mut self) {
-        self.core.let_go();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                if let Err(error) = self.core.commit().await {
-                    tracing::debug!(error = %error, "a read transaction did not end cleanly; its connection was closed");
-                }
-            });
-        }
+    /// Ends the transaction. Nobody waits for it.
+    pub fn finish(self) {
+        self.core.end();
+    }
+
+    /// How many statements it was asked for.
+    pub fn sent(&self) -> u32 {
+        self.core.sent()
+    }
+
+    /// Ends the transaction in the flight of the statements that are under way; no statement may follow. Does nothing if
+    /// they cannot share a flight.
+    pub fn commit_ahead(&self) {
+        self.core.commit_ahead();
+    }
+
+    /// Whether a statement followed all the same, and was refused.
+    pub fn is_short(&self) -> bool {
+        self.core.is_short()
     }
 
     /// Ends the transaction and waits for it.
@@ -171,6 +180,16 @@ impl WriteTx {
         }
     }
 
+    /// Runs the last statements, one for each future: `COMMIT` leaves in their flight where it can, and
+    /// [`commit`](Self::commit) has nothing left to do then. No statement may follow, and a future may not fail for another
+    /// reason than its statement.
+    ///
+    /// # Errors
+    /// The first failure; nothing was committed then.
+    pub async fn last(&self, statements: Vec<BoxFuture<'_, Result<(), DbError>>>) -> Result<(), DbError> {
+        self.0.core.last(statements).await
+    }
+
     /// Commits.
     ///
     /// # Errors
@@ -245,16 +264,9 @@ impl PersonTx {
         self.core.commit().await
     }
 
-    /// Ends a transaction that only read. The answer does not wait for it.
-    pub fn finish(mut self) {
-        self.core.let_go();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                if let Err(error) = self.core.commit().await {
-                    tracing::debug!(error = %error, "a look-up did not end cleanly; its connection was closed");
-                }
-            });
-        }
+    /// Ends a transaction that only read. Nobody waits for it.
+    pub fn finish(self) {
+        self.core.end();
     }
 }
 

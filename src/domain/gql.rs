@@ -2,7 +2,8 @@
 
 use std::{collections::HashSet, str::FromStr, sync::Arc};
 
-use async_graphql::{Context, Enum, ID, Lookahead, MaybeUndefined, Result};
+use async_graphql::{Context, Enum, ID, InputType, Lookahead, MaybeUndefined, Name, Result, Value};
+use futures::FutureExt;
 
 use tokio::sync::watch;
 
@@ -16,6 +17,7 @@ use crate::{
     access::Permission,
     context::RequestContext,
     graphql::{
+        PageArgs,
         codes::{ErrorCode, UserErrorCode},
         error::ApiError,
         ids::parse,
@@ -183,6 +185,41 @@ impl<'a> Ahead<'a> {
     pub fn exists(&self) -> bool {
         self.0.iter().any(Lookahead::exists)
     }
+}
+
+/// The arguments of a field, before its object is there.
+pub struct Arguments(Vec<(Name, Value)>);
+
+impl Arguments {
+    /// Of every field of this name that is selected of the object which the running field gives. None of a field whose
+    /// arguments cannot be had: it will say so itself.
+    pub fn of(ctx: &Context<'_>, field: &str) -> Vec<Self> {
+        let fields = ctx.look_ahead().field(field).selection_fields();
+        fields.iter().filter_map(|field| field.arguments().ok()).map(Self).collect()
+    }
+
+    /// The argument of this name. What is wrong with it is left to the field.
+    pub fn get<T: InputType>(&self, name: &str) -> Option<T> {
+        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+        Option::<T>::parse(Some(value.clone())).ok().flatten()
+    }
+
+    /// Those of a page.
+    pub fn page(&self) -> PageArgs {
+        PageArgs {
+            first: self.get("first"),
+            after: self.get("after"),
+            last: self.get("last"),
+            before: self.get("before"),
+        }
+    }
+}
+
+/// Lets loaders know what a field is going to ask for, so that it shares the flight of what is under way. What the field
+/// gives is its own business, later.
+pub fn foresee(field: impl Future) {
+    // The first poll says what is wanted.
+    let _ = Box::pin(field).now_or_never();
 }
 
 /// The direction of an order.

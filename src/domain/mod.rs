@@ -31,6 +31,7 @@ pub mod text;
 pub mod workspaces;
 
 use crate::{
+    cache::Hearing,
     clock::Clock,
     context::{MembershipCache, TenantCache},
     db::Db,
@@ -51,6 +52,8 @@ pub struct Services {
     pub memberships: MembershipCache,
     /// Tenants by name.
     pub tenants: TenantCache,
+    /// Up to when changes made elsewhere were heard of.
+    pub hearing: Hearing,
     /// Seals and opens the cursors of pages.
     pub cursors: CursorKey,
     /// Where refusals are recorded after the answer.

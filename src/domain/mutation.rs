@@ -1,8 +1,8 @@
 //! What every change has in common: current rights, one transaction, one audit entry, its events, once per key.
 //!
 //! Order inside the transaction: the tenant's rights are held still (a shared advisory lock), the rights are read again
-//! if they have changed since the request began, the change is made, the audit entry and the events are written, then
-//! commit. A change of rights takes the same lock exclusively, so nothing is written after a demotion has committed.
+//! if they have changed since the request began, the change is made, the audit entry and the events are written, and
+//! `COMMIT` leaves with them. A change of rights takes the same lock exclusively, so nothing is written after a demotion has committed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -48,7 +48,7 @@ pub struct Work<'w> {
     membership: Option<Arc<Membership>>,
     now: DateTime<Utc>,
     record: Mutex<Record>,
-    last: Mutex<Vec<BoxFuture<'w, Result<(), Error>>>>,
+    last: Mutex<Vec<BoxFuture<'w, Result<(), DbError>>>>,
 }
 
 #[derive(Default)]
@@ -62,9 +62,9 @@ struct Record {
 }
 
 impl<'w> Work<'w> {
-    /// Leaves a statement to the end, where it shares a flight with the audit entry and the events. For what nothing depends
-    /// on but the commit: a failure undoes the mutation.
-    pub fn lastly(&self, statement: impl Future<Output = Result<(), Error>> + Send + 'w) {
+    /// Leaves one statement to the end, where it shares a flight with the audit entry, the events and `COMMIT`. For what
+    /// nothing depends on but the commit: a failure undoes the mutation.
+    pub fn lastly(&self, statement: impl Future<Output = Result<(), DbError>> + Send + 'w) {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(statement));
     }
 
@@ -98,7 +98,7 @@ impl<'w> Work<'w> {
         self.membership.as_deref()
     }
 
-    fn take_last(&self) -> Vec<BoxFuture<'w, Result<(), Error>>> {
+    fn take_last(&self) -> Vec<BoxFuture<'w, Result<(), DbError>>> {
         std::mem::take(&mut *self.last.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -331,7 +331,7 @@ async fn current_membership(
     }
 }
 
-/// Writes what was left to the end, the audit entry and the events in one flight, with who gained and lost what; says
+/// Writes what was left to the end, the audit entry and the events in the last flight, with who gained and lost what; says
 /// whether rights have changed.
 async fn finish(work: &Work<'_>, action: Action) -> Result<bool, Error> {
     let record = std::mem::take(&mut *work.record());
@@ -341,15 +341,13 @@ async fn finish(work: &Work<'_>, action: Action) -> Result<bool, Error> {
         .detail(serde_json::Value::Object(record.detail));
     let audit_id = entry.id;
     let events: Vec<_> = record.events.into_iter().map(|event| (EventId::new(work.now), event)).collect();
-    let records = async {
-        let changes = record.access_changes;
-        let changes =
-            audit::store::insert_access_changes(work.tx, work.ctx, work.now, (audit_id, action.name()), changes);
-        let events = audit::store::insert_events(work.tx, work.ctx, work.now, audit_id, events);
-        futures::try_join!(audit::store::insert(work.tx, entry), changes, events).map_err(Error::from)
-    };
+    let (tx, ctx, now, changes) = (work.tx, work.ctx, work.now, record.access_changes);
     // In this order: what the records are about stands first.
-    futures::try_join!(futures::future::try_join_all(work.take_last()), records)?;
+    let mut statements = work.take_last();
+    statements.push(Box::pin(audit::store::insert(tx, entry)));
+    statements.push(Box::pin(audit::store::insert_access_changes(tx, ctx, now, (audit_id, action.name()), changes)));
+    statements.push(Box::pin(audit::store::insert_events(tx, ctx, now, audit_id, events)));
+    tx.last(statements).await?;
     Ok(record.rights_changed || action.changes_rights())
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::key::KeyFormat;
 use crate::{
-    cache::{Cache, CacheKey, SharedCache},
+    cache::{Cache, CacheKey, Hearing, SharedCache},
     clock::Clock,
     context::{self, KeyFound},
     db::{Db, Stats},
@@ -33,11 +33,13 @@ impl CacheKey for KeyHash {
     }
 }
 
-/// Keys by hash, for a few seconds. What ends a key in this process ends its entry at once. Elsewhere the entry may outlive
+/// Keys by hash, as long as this process hears of changes, else for a few seconds. What ends a key in this process ends its entry at once. Elsewhere the entry may outlive
 /// the key, and opens nothing: the rights behind the key are asked for apart from this, and end with the notice.
 pub struct KeyDoor {
     format: KeyFormat,
     found: Cache<KeyHash, KeyFound>,
+    ttl: StdDuration,
+    hearing: Hearing,
     touched: moka::sync::Cache<ApiKeyId, DateTime<Utc>>,
 }
 
@@ -48,10 +50,17 @@ impl std::fmt::Debug for KeyDoor {
 }
 
 impl KeyDoor {
-    /// Keys of this format, kept for `ttl`.
-    pub fn new(format: KeyFormat, ttl: StdDuration, clock: Clock, shared: Option<&SharedCache>) -> Self {
+    /// Keys of this format, believed for `ttl`, and longer as long as changes are heard of.
+    pub fn new(
+        format: KeyFormat,
+        ttl: StdDuration,
+        clock: Clock,
+        shared: Option<&SharedCache>,
+        hearing: &Hearing,
+    ) -> Self {
         let touched = moka::sync::Cache::builder().max_capacity(100_000).build();
-        Self { format, found: Cache::new("api_keys", ttl, clock, shared), touched }
+        let found = Cache::that_listens("api_keys", ttl, clock, shared);
+        Self { format, found, ttl, hearing: hearing.clone(), touched }
     }
 
     /// What keys look like here.
@@ -74,7 +83,7 @@ impl KeyDoor {
         // Unknown ones are not kept: they are free to choose.
         let found = self.found.find(
             KeyHash(hash),
-            |_| true,
+            |held| held.is_present(self.ttl, &self.hearing),
             async || {
                 let tx = db.person(None, stats).await?;
                 let found = context::find_key_by_hash(&tx, hash).await?;
@@ -85,7 +94,7 @@ impl KeyDoor {
         found.await
     }
 
-    /// Forgets the keys of a tenant, because one of them has ended, or its slug or status has changed.
+    /// Forgets the keys of a tenant, because one of them may have ended, or its slug or status has changed.
     pub fn forget_tenant(&self, tenant: TenantId) {
         self.found.forget(tenant);
     }
@@ -111,7 +120,8 @@ mod tests {
 
     #[test]
     fn the_last_use_is_written_once_a_minute() {
-        let door = KeyDoor::new(KeyFormat::new("test"), StdDuration::from_secs(5), Clock::system(), None);
+        let door =
+            KeyDoor::new(KeyFormat::new("test"), StdDuration::from_secs(5), Clock::system(), None, &Hearing::default());
         let now = DateTime::<Utc>::UNIX_EPOCH;
         let (one, other) = (ApiKeyId::new(now), ApiKeyId::new(now));
         assert!(door.should_touch(one, now));

@@ -19,7 +19,7 @@ use super::{
     types::Email,
 };
 use crate::{
-    cache::SharedCache,
+    cache::{Hearing, SharedCache},
     clock::Clock,
     config::{AuthSettings, Keys},
     db::{Db, Stats},
@@ -68,6 +68,7 @@ impl Identity {
         settings: &AuthSettings,
         public_url: Option<&Url>,
         shared: Option<&SharedCache>,
+        hearing: &Hearing,
     ) -> Result<Self, KeyError> {
         let seconds = |seconds: u64| Duration::seconds(i64::try_from(seconds).unwrap_or(i64::from(i32::MAX)));
         let issuer = public_url.map_or(ISSUER, |url| url.as_str().trim_end_matches('/'));
@@ -77,9 +78,15 @@ impl Identity {
             clock: clock.clone(),
             keys: SigningKeys::new(keys.token.clone()),
             tokens: AccessTokens::new(issuer, seconds(settings.access_token_ttl_seconds)),
-            sessions: SessionCache::new(cache_ttl),
+            sessions: SessionCache::new(cache_ttl, hearing),
             passwords: Passwords::new()?,
-            api_keys: KeyDoor::new(KeyFormat::new(&settings.api_key_environment), cache_ttl, clock.clone(), shared),
+            api_keys: KeyDoor::new(
+                KeyFormat::new(&settings.api_key_environment),
+                cache_ttl,
+                clock.clone(),
+                shared,
+                hearing,
+            ),
             strangers: Strangers::new(),
             refresh_life: seconds(settings.refresh_token_ttl_seconds),
         }));

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration as StdDuration,
+    time::{Duration as StdDuration, Instant},
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::store::{self, SessionState};
 use crate::{
-    cache::Flights,
+    cache::{Flights, Hearing, KEPT},
     db::{Db, DbError, Stats},
     ids::{SessionId, UserId},
 };
@@ -72,9 +72,15 @@ pub enum SessionEnd {
     Expired,
 }
 
-/// States of sessions, for a few seconds: a session that was ended elsewhere ends here when its entry does.
+/// A state, and when the database was asked for it.
+type Known = (Arc<SessionState>, Instant);
+
+/// States of sessions, as long as this process hears of changes, else for a few seconds: a session that was ended elsewhere
+/// ends here when its notice comes, or when its entry is believed no more.
 pub struct SessionCache {
-    entries: Cache<SessionId, Arc<SessionState>>,
+    entries: Cache<SessionId, Known>,
+    ttl: StdDuration,
+    hearing: Hearing,
     flights: Flights<SessionId>,
     /// Grows with every end of a session seen; a look-up that began before one must not be stored after it.
     changes: AtomicU64,
@@ -87,10 +93,18 @@ impl std::fmt::Debug for SessionCache {
 }
 
 impl SessionCache {
-    /// Keeps up to 100,000 states for `ttl`.
-    pub fn new(ttl: StdDuration) -> Self {
-        let entries = Cache::builder().max_capacity(100_000).time_to_live(ttl).build();
-        Self { entries, flights: Flights::new(), changes: AtomicU64::new(0) }
+    /// Believes up to 100,000 states for `ttl`, and longer as long as changes are heard of.
+    pub fn new(ttl: StdDuration, hearing: &Hearing) -> Self {
+        let kept = if ttl.is_zero() { ttl } else { KEPT.max(ttl) };
+        let entries = Cache::builder().max_capacity(100_000).time_to_live(kept).build();
+        Self { entries, ttl, hearing: hearing.clone(), flights: Flights::new(), changes: AtomicU64::new(0) }
+    }
+
+    /// What is known of a session and may be believed. That it is over is not believed for long: it may have been used since.
+    async fn known(&self, session: SessionId, now: DateTime<Utc>) -> Option<Arc<SessionState>> {
+        let (state, asked) = self.entries.get(&session).await?;
+        let is_present = || self.hearing.is_within(self.ttl) && state.stands(now).is_ok();
+        (asked.elapsed() < self.ttl || is_present()).then_some(state)
     }
 
     /// Whether this session of this person stands. One SQL statement when the cache does not know.
@@ -105,14 +119,14 @@ impl SessionCache {
         now: DateTime<Utc>,
         stats: &Arc<Stats>,
     ) -> Result<Result<(), SessionEnd>, DbError> {
-        let state = match self.entries.get(&session).await {
+        let state = match self.known(session, now).await {
             Some(state) => {
                 crate::telemetry::metrics::cache("sessions", "memory", true);
                 Some(state)
             }
             None => {
                 crate::telemetry::metrics::cache("sessions", "memory", false);
-                self.read(db, session, stats).await?
+                self.read(db, session, now, stats).await?
             }
         };
         Ok(match state {
@@ -125,20 +139,21 @@ impl SessionCache {
         &self,
         db: &Db,
         session: SessionId,
+        now: DateTime<Utc>,
         stats: &Arc<Stats>,
     ) -> Result<Option<Arc<SessionState>>, DbError> {
         let _turn = self.flights.turn(&session).await;
-        if let Some(known) = self.entries.get(&session).await {
+        if let Some(known) = self.known(session, now).await {
             return Ok(Some(known));
         }
-        let before = self.changes.load(Ordering::SeqCst);
+        let (before, asked) = (self.changes.load(Ordering::SeqCst), Instant::now());
         let tx = db.person(None, stats).await?;
         let found = store::session_state(&tx, session).await?.map(Arc::new);
         tx.finish();
         if let Some(found) = &found
             && self.changes.load(Ordering::SeqCst) == before
         {
-            self.entries.insert(session, Arc::clone(found)).await;
+            self.entries.insert(session, (Arc::clone(found), asked)).await;
             if self.changes.load(Ordering::SeqCst) != before {
                 self.entries.invalidate(&session).await;
             }
@@ -149,7 +164,7 @@ impl SessionCache {
     /// Forgets every session of a person, because the person was locked or let in again.
     pub async fn forget_user(&self, user: UserId) {
         self.changes.fetch_add(1, Ordering::SeqCst);
-        let of_user = self.entries.iter().filter(|(_, state)| state.user == user).map(|(session, _)| *session);
+        let of_user = self.entries.iter().filter(|(_, (state, _))| state.user == user).map(|(session, _)| *session);
         for session in of_user.collect::<Vec<_>>() {
             self.entries.invalidate(&session).await;
         }

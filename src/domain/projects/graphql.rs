@@ -13,7 +13,7 @@ use crate::{
     domain::{
         Error,
         audit::Action,
-        gql::{self, Ahead, Answer, answer},
+        gql::{self, Ahead, Answer, Arguments, answer},
         members::{self, graphql::MemberNode},
         reading::ReadScope,
         tasks::{
@@ -208,7 +208,16 @@ impl ProjectsQuery {
     /// The project with this id, or null if there is none you may see.
     #[graphql(directive = requires_scopes::apply(ProjectsRead), directive = tenant_scoped::apply())]
     async fn project(&self, ctx: &Context<'_>, #[graphql(desc = "The project's id.")] id: ID) -> Answer<ProjectNode> {
-        let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(ProjectNode)) };
+        let found = async {
+            let (scope, id) = (gql::scope(ctx), parse(&id)?);
+            // Together with it: they need no more of it than its id.
+            for of in Arguments::of(ctx, "tasks") {
+                if let Ok(list) = task_list(of.get("filter"), of.get("orderBy"), of.page()) {
+                    gql::foresee(tasks::service::list_under(gql::services(ctx), &scope, Parent::Project, id, list));
+                }
+            }
+            Ok(service::find(&scope, id).await?.map(ProjectNode))
+        };
         answer(found.await)
     }
 

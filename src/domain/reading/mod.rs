@@ -12,7 +12,10 @@ use std::{
     future::poll_fn,
     hash::Hash,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
@@ -193,6 +196,14 @@ impl ReadScope {
         self.loaders.advance(&self.shared, cx)
     }
 
+    /// The tenant's transaction, if it was opened.
+    fn opened(&self) -> Option<&TenantTx> {
+        match self.shared.opened.get() {
+            Some(Opened::Tenant(tx)) => Some(tx),
+            _ => None,
+        }
+    }
+
     /// Ends the transaction. The answer does not wait for it.
     pub fn close(self) {
         drop(self.loaders);
@@ -213,13 +224,33 @@ pub struct Reading {
     current: Mutex<Arc<ReadScope>>,
     /// What is held as long as the reads last: the turn of an event in its tenant's lane.
     turn: Mutex<Option<Box<dyn Send>>>,
+    /// On which level the last statements are expected to leave: `COMMIT` leaves with them.
+    last_level: Option<u32>,
+    levels: AtomicU32,
+    sent: AtomicU32,
 }
+
+/// The operation asked the database after the level that was expected to be its last: run it again, without this
+/// expectation.
+#[derive(Debug)]
+pub struct TooShort;
 
 impl Reading {
     /// For one operation.
     pub fn new(db: Db, ctx: Arc<RequestContext>) -> Self {
         let current = Mutex::new(Arc::new(ReadScope::new(db.clone(), Arc::clone(&ctx))));
-        Self { db, ctx, current, turn: Mutex::default() }
+        let (levels, sent) = (AtomicU32::default(), AtomicU32::default());
+        Self { db, ctx, current, turn: Mutex::default(), last_level: None, levels, sent }
+    }
+
+    /// For a query that is expected to read on so many levels: `COMMIT` leaves with the last one.
+    pub fn expecting(self, levels: Option<u32>) -> Self {
+        Self { last_level: levels, ..self }
+    }
+
+    /// How often the operation has had to ask the tenant's database before it could go on.
+    pub fn levels(&self) -> u32 {
+        self.levels.load(Relaxed)
     }
 
     /// The request, as it came. A subscriber's present rights are those of the [`scope`](Self::scope).
@@ -244,11 +275,19 @@ impl Reading {
     }
 
     /// Runs the operation, and fetches what its fields wait for whenever none of them can go on.
-    pub async fn drive<F: Future>(&self, operation: F) -> F::Output {
+    ///
+    /// # Errors
+    /// [`TooShort`], only if levels were [expected](Self::expecting).
+    pub async fn drive<F: Future>(&self, operation: F) -> Result<F::Output, TooShort> {
         let mut operation = pin!(operation);
         // Without tokio's budget for one poll: a field that only gave way would look like one that waits for rows, and its
         // level would be fetched in two statements.
-        tokio::task::unconstrained(poll_fn(|cx| self.poll(cx, |cx| operation.as_mut().poll(cx)))).await
+        let driven = poll_fn(|cx| {
+            let polled = self.poll(cx, |cx| operation.as_mut().poll(cx));
+            // Whatever was answered then lacks what was refused.
+            if self.is_short() { Poll::Ready(Err(TooShort)) } else { polled.map(Ok) }
+        });
+        tokio::task::unconstrained(driven).await
     }
 
     /// The same for the events of a subscription.
@@ -265,10 +304,32 @@ impl Reading {
             if let Poll::Ready(output) = operation(cx) {
                 return Poll::Ready(output);
             }
-            if !self.scope().advance(cx) {
+            let scope = self.scope();
+            if !scope.advance(cx) {
+                self.note_level(&scope);
+                return Poll::Pending;
+            }
+            if self.is_short() {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// To be called when everything waits: if statements have left since the last time, that is another level.
+    fn note_level(&self, scope: &ReadScope) {
+        let Some(tx) = scope.opened() else { return };
+        let sent = tx.sent();
+        if self.sent.swap(sent, Relaxed) == sent {
+            return;
+        }
+        let level = self.levels.fetch_add(1, Relaxed) + 1;
+        if self.last_level == Some(level) {
+            tx.commit_ahead();
+        }
+    }
+
+    fn is_short(&self) -> bool {
+        self.last_level.is_some() && self.scope().opened().is_some_and(TenantTx::is_short)
     }
 
     /// Closes the scope and begins another: before a mutation field writes.

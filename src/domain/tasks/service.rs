@@ -155,7 +155,7 @@ pub async fn create(
         }
         let new = draft.checked(project.id, project.workspace_id, TaskId::new(work.now()), work.now());
         let (task, tx) = (new.made(), work.tx);
-        work.lastly(async move { Ok(store::insert(tx, new).await?) });
+        work.lastly(store::insert(tx, new));
         about(work, &task, "task.created");
         Ok(task)
     })

@@ -244,6 +244,17 @@ pub(crate) async fn children(
     reach: &Reach,
     slice: &Slice,
 ) -> Result<Vec<(Uuid, Task)>, DbError> {
+    // One parent is a condition like any other: the rows come straight out of the index.
+    if let [one] = *parents {
+        let mut find = find.clone();
+        match parent {
+            Parent::Project => find.project = Some(Id::from_uuid(one)),
+            Parent::Workspace => find.workspace = Some(Id::from_uuid(one)),
+            Parent::Assignee => find.assignee = Some(Id::from_uuid(one)),
+        }
+        let rows = page(tx, &find, reach, slice.clone()).await?;
+        return Ok(rows.into_iter().map(|row| (one, row)).collect());
+    }
     let text = match slice.sort {
         TaskSort::CreatedAt => keyset_text!("t.created_at", "t.id", slice.descending),
         TaskSort::DueOn => keyset_text!("t.due_sort", "t.id", slice.descending),

@@ -238,6 +238,54 @@ async fn without_notices_a_process_is_late_but_never_later_than_five_seconds() {
     println!("without notices, tenant suspended: {:?}", fleet.suspended(AT_LAST).await);
 }
 
+/// What is cached is not read again as long as changes are heard of, and is read again soon after they are not.
+#[tokio::test]
+async fn what_nobody_has_announced_has_not_changed() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant().await;
+    let proxy = Proxy::before(&app.database).await;
+    let ttl = Duration::from_secs(2);
+    let of_b = [
+        ("TENANTRY_LISTEN_URL", proxy.url()),
+        ("TENANTRY_RIGHTS_CACHE_TTL_MS", "2000"),
+        ("TENANTRY_SHOW_SQL_FIGURES", "true"),
+    ];
+    let b = ServerProcess::start(&app.database, &of_b).await;
+    let there = tenant.owner.through(&b.of(&app));
+    let statements = async || {
+        let reply = there.query("{ tenant { name } }", json!({})).await;
+        assert_eq!(reply.status, 200, "{:#}", reply.body);
+        reply.body["extensions"]["cost"]["sqlStatements"].as_i64().expect("a number")
+    };
+    assert!(statements().await > 1, "the tenant, the session and the rights are looked up");
+    let began = Instant::now();
+    while began.elapsed() < 2 * ttl + Duration::from_millis(500) {
+        assert_eq!(statements().await, 1, "after {:?}", began.elapsed());
+    }
+
+    // A change of what is kept is seen at once all the same.
+    let read = async |query: &str| there.query(query, json!({})).await.body["extensions"]["cost"]["tenant"].clone();
+    assert_ne!(read("{ tenant { name } }").await["limit"], 5_000);
+    let tenant = tenant.id.uuid();
+    let own = format!(
+        "WITH own AS (INSERT INTO plans (id, key, name, limits, created_at, updated_at) \
+           SELECT gen_random_uuid(), 'own_' || substr(md5(random()::text), 1, 12), 'Own', '{{\"ratePoints\": 5000}}', now(), now() \
+           RETURNING id) UPDATE tenants SET plan_id = own.id FROM own WHERE tenants.id = '{tenant}'"
+    );
+    app.database.run("tenantry", &own).await;
+    until("another plan is heard of", async || read("{ tenant { name } }").await["limit"] == 5_000).await;
+    let limits = format!(
+        "UPDATE plans SET limits = '{{\"ratePoints\": 6000}}' WHERE id = (SELECT plan_id FROM tenants WHERE id = '{tenant}')"
+    );
+    app.database.run("tenantry", &limits).await;
+    until("other limits of the plan are heard of", async || read("{ tenant { name } }").await["limit"] == 6_000).await;
+
+    proxy.cut();
+    let began = Instant::now();
+    until("what is known is asked for again", async || statements().await > 1).await;
+    assert!(began.elapsed() < AT_LAST);
+}
+
 #[tokio::test]
 async fn a_connection_that_says_nothing_is_given_up() {
     let app = TestApp::start().await;

@@ -69,6 +69,25 @@ impl Wire {
         self.commits.send_replace(through);
     }
 
+    async fn carry_answers_until_commits_may_pass(
+        &self,
+        client: &mut TcpStream,
+        server: &mut UnixStream,
+        answer: &mut [u8],
+    ) {
+        let mut commits = self.commits.subscribe();
+        loop {
+            tokio::select! {
+                biased;
+                _ = commits.wait_for(|through| *through) => return,
+                read = server.read(answer) => {
+                    let Ok(length @ 1..) = read else { return };
+                    if client.write_all(&answer[..length]).await.is_err() { return }
+                }
+            }
+        }
+    }
+
     async fn carry(self, mut client: TcpStream) {
         let mut server = UnixStream::connect(&self.socket).await.expect("the cluster listens");
         let (mut parser, mut chunk, mut answer) = (Parser::default(), vec![0; 64 * 1024], vec![0; 64 * 1024]);
@@ -85,15 +104,21 @@ impl Wire {
                     if let Some(flight) = transaction.last_mut() {
                         flight.extend(said);
                     }
+                    let mut rest = &chunk[..length];
                     if ends {
                         let ended = take(&mut transaction);
                         if parser.is_app {
                             self.transactions.lock().expect("nobody panics").push(ended);
                         }
                         is_answered = true;
-                        let _ = self.commits.subscribe().wait_for(|through| *through).await;
+                        // What stands before it in the same flight is not held back.
+                        if let Some(before) = rest.strip_suffix(COMMIT) {
+                            if server.write_all(before).await.is_err() { return }
+                            rest = COMMIT;
+                            self.carry_answers_until_commits_may_pass(&mut client, &mut server, &mut answer).await;
+                        }
                     }
-                    if server.write_all(&chunk[..length]).await.is_err() { return }
+                    if server.write_all(rest).await.is_err() { return }
                 }
                 read = server.read(&mut answer) => {
                     let Ok(length @ 1..) = read else { return };
@@ -104,6 +129,9 @@ impl Wire {
         }
     }
 }
+
+/// `COMMIT` as a simple query.
+const COMMIT: &[u8] = b"Q\x00\x00\x00\x0bCOMMIT\0";
 
 /// The messages of a frontend (PostgreSQL manual, "Message Formats").
 #[derive(Default)]

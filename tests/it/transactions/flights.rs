@@ -45,7 +45,8 @@ async fn flights(wire: &Wire, tenant: &TestTenant, document: &str, variables: se
 fn read(levels: &[usize]) -> Transaction {
     let mut expected: Transaction = levels.iter().map(|statements| vec!["Execute".to_owned(); *statements]).collect();
     expected[0].splice(0..0, BEGIN_READ.map(str::to_owned));
-    expected.push(vec![COMMIT.to_owned()]);
+    // A document that has run before is known to end there.
+    expected.last_mut().expect("a level").push(COMMIT.to_owned());
     expected
 }
 
@@ -70,7 +71,7 @@ async fn a_read_has_one_flight_for_each_level() {
         "query ($id: ID!) { workspace(id: $id) { tasks(first: 50) { edges { cursor node { id title } } } } }",
         workspace.clone(),
     );
-    assert_eq!(found.await, read(&[1, 1]));
+    assert_eq!(found.await, read(&[2]));
 
     // Members; then people and grants; then roles and workspaces of the grants.
     let found = flights(
@@ -79,7 +80,7 @@ async fn a_read_has_one_flight_for_each_level() {
         "{ members { nodes { id user { displayName } roleGrants { role { name } workspace { name } } } } }",
         json!({}),
     );
-    assert_eq!(found.await.len(), 4);
+    assert_eq!(found.await, read(&[1, 2, 1]));
 
     // What stands on different branches is fetched together.
     let found = flights(
@@ -89,7 +90,70 @@ async fn a_read_has_one_flight_for_each_level() {
          members { nodes { id } } }",
         workspace,
     );
-    assert_eq!(found.await, read(&[2, 2, 1]));
+    assert_eq!(found.await, read(&[4, 2]));
+}
+
+/// `COMMIT` leaves with what the document read last time; if it reads on all the same, it begins anew.
+#[tokio::test]
+async fn a_read_that_goes_on_behind_its_expected_end_begins_anew() {
+    let (wire, tenant) = overheard().await;
+    let create = "mutation ($input: WorkspaceCreateInput!) { workspaceCreate(input: $input) { workspace { id } } }";
+    let input = json!({ "input": { "name": "Inner", "parentId": tenant.workspace } });
+    let inner = tenant.owner.query(create, input).await.body["data"]["workspaceCreate"]["workspace"]["id"].clone();
+    let document = "query ($id: ID!, $deep: Boolean!) { workspace(id: $id) { name parent @include(if: $deep) { id } } }";
+    let (shallow, deep) = (json!({ "id": inner, "deep": false }), json!({ "id": inner, "deep": true }));
+    assert_eq!(flights(&wire, &tenant, document, shallow.clone()).await, read(&[1]));
+
+    let reply = tenant.owner.query(document, deep.clone()).await;
+    assert_eq!(reply.body["data"]["workspace"], json!({ "name": "Inner", "parent": { "id": tenant.workspace } }));
+    let mut transactions = wire.take();
+    while transactions.len() < 2 {
+        tokio::task::yield_now().await;
+        transactions.extend(wire.take());
+    }
+    let without_hope = |levels: &[usize]| {
+        let mut expected = read(levels);
+        let commit = expected.last_mut().and_then(Vec::pop).expect("a COMMIT");
+        expected.push(vec![commit]);
+        expected
+    };
+    assert_eq!(transactions, [read(&[1]), without_hope(&[1, 1])]);
+
+    // By then it is known to be deeper, and may be less deep.
+    assert_eq!(flights(&wire, &tenant, document, deep).await, read(&[1, 1]));
+    assert_eq!(flights(&wire, &tenant, document, shallow).await, without_hope(&[1]));
+}
+
+/// A statement that a connection does not know yet leaves one flight later than those it knows. `COMMIT` must not overtake
+/// it.
+#[tokio::test]
+async fn the_end_does_not_overtake_a_statement_that_is_prepared_first() {
+    let (wire, tenant) = overheard().await;
+    let document = "query ($id: ID!) { tenant { name } workspace(id: $id) { id } }";
+    let variables = json!({ "id": tenant.workspace });
+    assert_eq!(flights(&wire, &tenant, document, variables.clone()).await, read(&[2]));
+    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tenantry_app' \
+                AND application_name <> 'tenantry listen' AND datname = current_database()";
+    tenant.app.database.run("tenantry", kill).await;
+    let reply = loop {
+        let reply = tenant.owner.query(document, variables.clone()).await;
+        if reply.status == 200 {
+            break reply;
+        }
+        assert_eq!(reply.status, 503, "{:#}", reply.body);
+        wire.take();
+    };
+    assert_eq!(reply.body["data"]["workspace"]["id"], tenant.workspace);
+    let mut transactions = wire.take();
+    while transactions.is_empty() {
+        tokio::task::yield_now().await;
+        transactions = wire.take();
+    }
+    let [transaction] = <[Transaction; 1]>::try_from(transactions).expect("one transaction");
+    let all: Vec<&str> = transaction.iter().flatten().map(String::as_str).collect();
+    assert_eq!(all.iter().filter(|message| **message == "Parse").count(), 2, "{transaction:?}");
+    assert_eq!(transaction.last(), Some(&vec![COMMIT.to_owned()]), "{transaction:?}");
+    assert_eq!(all.iter().filter(|message| **message == "Execute").count(), 2, "{transaction:?}");
 }
 
 #[tokio::test]
@@ -104,7 +168,7 @@ async fn an_answer_does_not_wait_for_the_end_of_its_reads() {
 }
 
 #[tokio::test]
-async fn a_change_has_three_flights() {
+async fn a_change_has_two_flights() {
     let (wire, tenant) = overheard().await;
     let project = tenant.project("Demo").await;
     let member = tenant.member("member").await;
@@ -117,5 +181,6 @@ async fn a_change_has_three_flights() {
     // The lock on the rights, their version, the project, the assignee.
     first.extend(["SELECT pg_advisory_xact_lock_shared", "Execute", "Execute", "Execute"].map(str::to_owned));
     // The task, its audit entry, its event.
-    assert_eq!(found, [first, vec!["Execute".to_owned(); 3], vec![COMMIT.to_owned()]]);
+    let last = ["Execute", "Execute", "Execute", COMMIT].map(str::to_owned).to_vec();
+    assert_eq!(found, [first, last]);
 }

@@ -3,6 +3,8 @@
 mod mutations;
 mod roster;
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 
 use super::{
@@ -14,11 +16,12 @@ use crate::{
     connection,
     domain::{
         Error,
-        gql::{self, Ahead, Answer, answer},
+        gql::{self, Ahead, Answer, Arguments, answer},
         projects::{
             self,
             graphql::{ProjectConnection, ProjectFilter, ProjectOrder, project_connection, project_list},
         },
+        reading::ReadScope,
         tasks::{
             self,
             graphql::{TaskConnection, TaskFilter, TaskOrder, task_connection, task_list},
@@ -32,6 +35,7 @@ use crate::{
         ids::parse,
         scalars::{DateTime, Json},
     },
+    ids::WorkspaceId,
 };
 pub use mutations::WorkspacesMutation;
 pub use roster::{RosterMutation, RosterQuery, WorkspaceMemberConnection};
@@ -258,6 +262,21 @@ pub fn workspace_connection(page: Page<Workspace>) -> WorkspaceConnection {
     WorkspaceConnection(page.map(WorkspaceNode, |node| &node.0))
 }
 
+/// The lists of this workspace that are selected are fetched together with it: they need no more of it than its id.
+fn foresee_lists(ctx: &Context<'_>, scope: &Arc<ReadScope>, id: WorkspaceId) {
+    let services = gql::services(ctx);
+    for of in Arguments::of(ctx, "tasks") {
+        if let Ok(list) = task_list(of.get("filter"), of.get("orderBy"), of.page()) {
+            gql::foresee(tasks::service::list_under(services, scope, Parent::Workspace, id, list));
+        }
+    }
+    for of in Arguments::of(ctx, "projects") {
+        if let Ok(list) = project_list(of.get("filter"), of.get("orderBy"), of.page()) {
+            gql::foresee(projects::service::list_under(services, scope, id, list));
+        }
+    }
+}
+
 /// Reads of workspaces.
 #[derive(Default)]
 pub struct WorkspacesQuery;
@@ -271,7 +290,11 @@ impl WorkspacesQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The workspace's id.")] id: ID,
     ) -> Answer<WorkspaceNode> {
-        let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(WorkspaceNode)) };
+        let found = async {
+            let (scope, id) = (gql::scope(ctx), parse(&id)?);
+            foresee_lists(ctx, &scope, id);
+            Ok(service::find(&scope, id).await?.map(WorkspaceNode))
+        };
         answer(found.await)
     }
 
