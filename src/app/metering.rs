@@ -4,9 +4,8 @@
 //! credential from its address'. What is refused before its price is known costs one point, so that nobody can have
 //! documents read or credentials tried for nothing. Attempts to sign in are counted besides, by account and by address.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use async_graphql::{Name, Value};
 use hmac::{Hmac, Mac};
 use http::{HeaderName, HeaderValue};
 use sha2::Sha256;
@@ -21,7 +20,7 @@ use crate::{
         ApiError, ErrorCode,
         policy::{Plan, RootField},
     },
-    http::endpoint::Refusal,
+    http::endpoint::{Cost, CostBucket, Refusal},
     ids::TenantId,
     kv::Kv,
     limits::{
@@ -244,30 +243,21 @@ fn is_shown(standing: &Standing) -> bool {
 }
 
 /// `extensions.cost` of an answer; with what it cost the database only where `sql` is to be shown.
-pub(super) fn cost(requested: u64, actual: u64, standings: &[Standing], sql: Option<&Stats>) -> Value {
+pub(super) fn cost(requested: u64, actual: u64, standings: &[Standing], sql: Option<&Arc<Stats>>) -> Cost {
     let bucket = |policy: &str| {
-        let standing = standings.iter().find(|standing| standing.key.policy() == policy);
-        standing.map_or(Value::Null, |standing| {
-            object([
-                ("limit", standing.rate.capacity().into()),
-                ("remaining", standing.remaining().into()),
-                ("refillPerSecond", standing.rate.refill_per_second().into()),
-            ])
+        let standing = standings.iter().find(|standing| standing.key.policy() == policy)?;
+        Some(CostBucket {
+            limit: standing.rate.capacity(),
+            remaining: standing.remaining(),
+            refill_per_second: standing.rate.refill_per_second(),
         })
     };
-    let mut cost = object([
-        ("requested", requested.into()),
-        ("actual", actual.into()),
-        ("tenant", bucket("tenant")),
-        ("principal", bucket("principal")),
-    ]);
-    if let (Value::Object(cost), Some(sql)) = (&mut cost, sql) {
-        cost.insert(Name::new("sqlStatements"), sql.statements().into());
-        cost.insert(Name::new("rows"), sql.rows().into());
+    Cost {
+        requested,
+        actual,
+        tenant: bucket("tenant"),
+        principal: bucket("principal"),
+        sql_statements: sql.map(|sql| sql.statements()),
+        rows: sql.map(|sql| sql.rows()),
     }
-    cost
-}
-
-fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::Object(fields.into_iter().map(|(name, value)| (Name::new(name), value)).collect())
 }

@@ -70,7 +70,7 @@ pub enum AppError {
 /// The parts of a running server.
 pub struct App {
     /// What the use cases work with.
-    pub services: Services,
+    pub services: Arc<Services>,
     /// The API.
     pub schema: Schema,
     schema_for_valid_documents: Schema,
@@ -140,7 +140,7 @@ impl App {
         )
         .await
         .map_err(AppError::Keys)?;
-        let services = Services {
+        let services = Arc::new(Services {
             refusals: RefusalQueue::start(db.clone()),
             live: Live::new(&db, &clock),
             db,
@@ -151,7 +151,7 @@ impl App {
             cursors: CursorKey::new(keys.cursor.expose()),
             principal_rate: metering::principal_rate(settings),
             identity,
-        };
+        });
         let metering = metering::Metering::new(settings, keys.cursor.clone(), services.clock.clone(), kv.clone());
         Ok(Arc::new(Self {
             authenticator: identity::Authenticator::new(services.identity.clone()),

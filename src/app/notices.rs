@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use secrecy::SecretString;
@@ -59,8 +59,7 @@ impl Notices {
         let ears = listener.connect(&services.db).await?;
         let connected = Arc::new(AtomicBool::new(true));
         set(&connected, true);
-        // What was read before anybody listened may have changed unheard.
-        everything_changed(services);
+        services.hearing.begins(Instant::now());
         let task = tokio::spawn(listen(services.clone(), listener, ears, Arc::clone(&connected)));
         Ok(Self { connected, task })
     }
@@ -97,6 +96,7 @@ async fn listen(services: Services, listener: Listener, mut ears: Ears, connecte
         };
         set(&connected, true);
         everything_changed(&services);
+        services.hearing.begins(Instant::now());
         tracing::info!("notices are heard again");
     }
 }

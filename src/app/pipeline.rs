@@ -174,12 +174,12 @@ impl App {
         let buckets = Buckets(taken.standings.as_slice().into());
         let schema = if is_known { &self.schema_for_valid_documents } else { &self.schema };
         let mut levels = parsed.levels().filter(|_| plan.operation_type == OperationType::Query);
-        let mut response = loop {
+        let response = loop {
             let reading = Reading::new(self.services.db.clone(), Arc::clone(&ctx)).expecting(levels);
             let reading = Arc::new(reading);
             let mut engine = Request::new("")
                 .variables(if levels.is_some() { variables.clone() } else { std::mem::take(&mut variables) })
-                .data(self.services.clone())
+                .data(Arc::clone(&self.services))
                 .data(Arc::clone(&reading))
                 .data(buckets.clone());
             engine.operation_name.clone_from(&body.operation_name);
@@ -209,9 +209,8 @@ impl App {
         if let Some(conflict) = response.errors.iter().find_map(idempotency_conflict) {
             return Err(Box::new(conflict));
         }
-        let cost = metering::cost(plan.cost, actual, &standings, self.show_sql_figures.then_some(stats));
-        response.extensions.insert("cost".to_owned(), cost);
         let mut answer = OutgoingResponse::new(Outcome::Executed(response));
+        answer.cost = Some(metering::cost(plan.cost, actual, &standings, self.show_sql_figures.then_some(stats)));
         if ctx.idempotency.as_ref().is_some_and(|idempotency| idempotency.replayed.load(Ordering::SeqCst)) {
             answer.headers.push((IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true")));
         }

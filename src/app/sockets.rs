@@ -400,7 +400,7 @@ impl Listener {
         let reading = Arc::new(Reading::new(app.services.db.clone(), Arc::new(ctx)));
         let mut engine = Request::new("")
             .variables(running.variables.clone())
-            .data(app.services.clone())
+            .data(Arc::clone(&app.services))
             .data(Arc::clone(&reading))
             .data(Arc::clone(self) as Arc<dyn Subscriber>);
         engine.operation_name.clone_from(&running.name);

@@ -12,33 +12,45 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Up to when everything was heard. Shared by all clones.
+/// From when on and up to when everything was heard. Shared by all clones.
 #[derive(Clone, Debug)]
 pub struct Hearing {
-    /// Nanoseconds from here to the last instant of which everything is known; 0: nothing was ever heard.
-    heard: Arc<AtomicU64>,
+    /// Nanoseconds from `start` to the instant since which this process listens without a break; 0: it never did.
+    since: Arc<AtomicU64>,
+    /// The same of the last instant of which everything is known.
+    until: Arc<AtomicU64>,
     start: Instant,
 }
 
 impl Default for Hearing {
     fn default() -> Self {
-        Self { heard: Arc::default(), start: Instant::now() }
+        Self { since: Arc::default(), until: Arc::default(), start: Instant::now() }
     }
 }
 
 impl Hearing {
-    /// Whatever was committed before this instant has been dealt with.
-    pub fn heard_until(&self, at: Instant) {
-        let nanoseconds = at.saturating_duration_since(self.start).as_nanos();
-        self.heard.fetch_max(u64::try_from(nanoseconds).unwrap_or(u64::MAX), SeqCst);
+    /// Somebody listens from here on. What was asked before may have changed unheard.
+    pub fn begins(&self, at: Instant) {
+        self.since.store(self.nanoseconds(at), SeqCst);
     }
 
-    /// Whether all changes are known but those of the last `time`.
-    pub fn is_within(&self, time: Duration) -> bool {
-        match self.heard.load(SeqCst) {
-            0 => false,
-            nanoseconds => (self.start + Duration::from_nanos(nanoseconds)).elapsed() < time,
-        }
+    /// Whatever was committed before this instant, and since it [began](Self::begins), has been dealt with.
+    pub fn heard_until(&self, at: Instant) {
+        self.until.fetch_max(self.nanoseconds(at), SeqCst);
+    }
+
+    /// Whether every change of what was asked at this instant is known, but for those of the last `time`.
+    pub fn covers(&self, asked: Instant, time: Duration) -> bool {
+        let (since, until) = (self.since.load(SeqCst), self.until.load(SeqCst));
+        since > 0 && since <= until && self.nanoseconds(asked) >= since && self.instant(until).elapsed() < time
+    }
+
+    fn nanoseconds(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.start).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn instant(&self, nanoseconds: u64) -> Instant {
+        self.start + Duration::from_nanos(nanoseconds)
     }
 }
 
@@ -46,16 +58,26 @@ impl Hearing {
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(3600);
+
     #[test]
-    fn nothing_is_known_before_something_was_heard_and_long_after() {
+    fn what_was_asked_while_somebody_listened_is_covered_until_nothing_is_heard() {
         let hearing = Hearing::default();
-        assert!(!hearing.is_within(Duration::from_secs(3600)));
-        let now = Instant::now();
-        hearing.clone().heard_until(now);
-        assert!(hearing.is_within(Duration::from_secs(3600)));
-        assert!(!hearing.is_within(Duration::ZERO));
+        let at = |seconds| hearing.start + Duration::from_secs(seconds);
+        assert!(!hearing.covers(at(2), LONG), "nobody listens");
+        hearing.begins(at(2));
+        assert!(!hearing.covers(at(2), LONG), "nothing is proven yet");
+        hearing.clone().heard_until(at(3));
+        assert!(hearing.covers(at(2), LONG));
+        assert!(!hearing.covers(at(1), LONG), "asked before anybody listened");
+        assert!(!hearing.covers(at(2), Duration::ZERO), "heard too long ago");
         // An older proof, heard late, takes nothing back.
-        hearing.heard_until(now - Duration::from_millis(1));
-        assert!(hearing.is_within(Duration::from_secs(3600)));
+        hearing.heard_until(at(2));
+        assert!(hearing.covers(at(2), LONG));
+        // After a break nothing from before counts, and nothing at all before it is proven again.
+        hearing.begins(at(5));
+        assert!(!hearing.covers(at(2), LONG) && !hearing.covers(at(6), LONG));
+        hearing.heard_until(at(6));
+        assert!(!hearing.covers(at(4), LONG) && hearing.covers(at(5), LONG));
     }
 }

@@ -73,7 +73,7 @@ impl<V> Held<V> {
     /// Whether it says what the database says, but for changes of the last `ttl`: it was read since, or nothing was heard
     /// of a change of it.
     pub fn is_present(&self, ttl: Duration, hearing: &Hearing) -> bool {
-        self.asked.elapsed() < ttl || hearing.is_within(ttl)
+        self.asked.elapsed() < ttl || hearing.covers(self.asked, ttl)
     }
 
     /// How long it may still be used.

@@ -57,7 +57,7 @@ async fn what_was_read_before_a_change_is_not_kept_after_it() {
 async fn what_is_not_good_any_more_is_read_again_and_nothing_is_kept_without_a_life() {
     let cache = cache(Duration::from_secs(60));
     read(&cache, 1, 10).await;
-    let found = cache.find(1, |value| *value > 10, async || Ok::<_, ()>(Some((tenant(1), 11)))).await;
+    let found = cache.find(1, |held| *held.value > 10, async || Ok::<_, ()>(Some((tenant(1), 11)))).await;
     assert_eq!(found, Ok(Some(Arc::new(11))));
     assert_eq!(read(&cache, 1, 12).await, 11);
     let none = self::cache(Duration::ZERO);
@@ -84,4 +84,28 @@ async fn many_who_ask_at_once_ask_the_database_once() {
     for task in tasks {
         assert_eq!(task.await.expect("no panic"), Ok(Some(Arc::new(0))));
     }
+}
+
+/// A value that is told of its changes lives on, in memory, for as long as somebody says it is the present one.
+#[tokio::test]
+async fn a_value_outlives_its_time_as_long_as_changes_are_heard_of() {
+    let (ttl, hearing) = (Duration::from_millis(20), Hearing::default());
+    hearing.begins(Instant::now());
+    let cache = Cache::<u8, u32>::that_listens("test", ttl, Clock::system(), None);
+    let read = async |value: u32| {
+        let found =
+            cache.find(1, |held| held.is_present(ttl, &hearing), async || Ok::<_, ()>(Some((tenant(1), value))));
+        *found.await.expect("no error").expect("a value")
+    };
+    assert_eq!(read(10).await, 10);
+    let began = Instant::now();
+    while began.elapsed() < 2 * ttl {
+        hearing.heard_until(Instant::now());
+    }
+    assert_eq!(read(11).await, 10, "heard of nothing");
+    while hearing.covers(Instant::now(), ttl) {}
+    assert_eq!(read(12).await, 12, "nothing is heard any more");
+    hearing.heard_until(Instant::now());
+    cache.forget(tenant(1));
+    assert_eq!(read(13).await, 13, "heard of a change");
 }

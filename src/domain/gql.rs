@@ -29,7 +29,7 @@ use crate::{
 
 /// The services. Put into the operation's data by `app`.
 pub fn services<'c>(ctx: &Context<'c>) -> &'c Services {
-    ctx.data_unchecked::<Services>()
+    ctx.data_unchecked::<Arc<Services>>()
 }
 
 /// Who asks, in which tenant.

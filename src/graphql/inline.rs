@@ -134,6 +134,24 @@ async fn object<T: ObjectType>(
 async fn all<F: Future<Output = ServerResult<Value>>>(futures: impl Iterator<Item = F>) -> ServerResult<Vec<Value>> {
     let mut values = Vec::with_capacity(futures.size_hint().0);
     let mut waiting: Vec<(usize, Pin<Box<F>>)> = Vec::new();
+    let mut fresh = Some(futures);
+    poll_fn(move |cx| {
+        let done = match fresh.take() {
+            Some(futures) => begin_all(futures, &mut waiting, &mut values, cx),
+            None => poll_all(&mut waiting, &mut values, cx),
+        };
+        done.map_ok(|()| std::mem::take(&mut values))
+    })
+    .await
+}
+
+/// The first poll of all: what is there at once takes no place of its own.
+fn begin_all<F: Future<Output = ServerResult<Value>>>(
+    futures: impl Iterator<Item = F>,
+    waiting: &mut Vec<(usize, Pin<Box<F>>)>,
+    values: &mut Vec<Value>,
+    cx: &mut Context<'_>,
+) -> Poll<ServerResult<()>> {
     let mut place: Option<Pin<Box<F>>> = None;
     for future in futures {
         let mut future = match place.take() {
@@ -143,22 +161,19 @@ async fn all<F: Future<Output = ServerResult<Value>>>(futures: impl Iterator<Ite
                 place
             }
         };
-        match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
-            Poll::Ready(value) => {
-                values.push(value?);
+        match future.as_mut().poll(cx) {
+            Poll::Ready(Ok(value)) => {
+                values.push(value);
                 place = Some(future);
             }
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => {
                 waiting.push((values.len(), future));
                 values.push(Value::Null);
             }
         }
     }
-    drop(place);
-    if !waiting.is_empty() {
-        poll_fn(|cx| poll_all(&mut waiting, &mut values, cx)).await?;
-    }
-    Ok(values)
+    if waiting.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
 }
 
 fn poll_all<F: Future<Output = ServerResult<Value>>>(

@@ -22,7 +22,10 @@ use super::{
     body::BodyError,
     reply,
 };
-pub use super::{body::GraphqlBody, reply::Refusal};
+pub use super::{
+    body::GraphqlBody,
+    reply::{Cost, CostBucket, Refusal},
+};
 use crate::{
     graphql::{ApiError, ErrorCode, error::code_of},
     ids::RequestId,
@@ -91,6 +94,8 @@ pub struct OutgoingResponse {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The name of the operation as it stands in the document, for metrics.
     pub operation: Option<String>,
+    /// `extensions.cost`, of an operation that ran.
+    pub cost: Option<Cost>,
     /// What it cost the database, for metrics.
     pub sql: Option<SqlFigures>,
 }
@@ -98,7 +103,7 @@ pub struct OutgoingResponse {
 impl OutgoingResponse {
     /// An answer without further headers.
     pub fn new(outcome: Outcome) -> Self {
-        Self { outcome, headers: Vec::new(), operation: None, sql: None }
+        Self { outcome, headers: Vec::new(), operation: None, cost: None, sql: None }
     }
 }
 
@@ -189,7 +194,7 @@ impl Endpoint {
                 let code = reply::began(&executed).then_some(outcome);
                 let code = code.or_else(|| executed.errors.first().and_then(code_of).map(ErrorCode::as_str));
                 record.executed(answer.operation.as_deref(), code.unwrap_or("GRAPHQL_VALIDATION_FAILED"));
-                reply::executed(executed, media.unwrap_or(MediaType::Json), meta.request_id)
+                reply::executed(executed, answer.cost.as_ref(), media.unwrap_or(MediaType::Json), meta.request_id)
             }
             Outcome::Refused(refusal) => {
                 record.refused(answer.operation.as_deref(), refusal.code.as_str());

@@ -65,11 +65,43 @@ impl From<ApiError> for Refusal {
     }
 }
 
+/// What an operation was charged and what is left, in points: `extensions.cost`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    /// Its price, taken before it ran.
+    pub requested: u64,
+    /// What its answer is worth; the rest was put back.
+    pub actual: u64,
+    /// The tenant's bucket.
+    pub tenant: Option<CostBucket>,
+    /// That of the one who asks.
+    pub principal: Option<CostBucket>,
+    /// SQL statements, where they are to be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql_statements: Option<u32>,
+    /// Rows that came back, where they are to be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u32>,
+}
+
+/// A bucket of points.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CostBucket {
+    /// What a full one holds.
+    pub limit: u64,
+    /// What it holds.
+    pub remaining: u64,
+    /// What flows into it in a second.
+    pub refill_per_second: f64,
+}
+
 /// The body of a refusal. `application/json` is used where the client accepts neither of our types.
 pub(super) fn refused(mut refusal: Refusal, media: Option<MediaType>, request: RequestId) -> Response {
     let media = media.unwrap_or(MediaType::Json);
     let status = refusal.status.unwrap_or_else(|| status_of(refusal.code, media));
-    let extensions = Extensions { request_id: request.to_string(), rest: &BTreeMap::new() };
+    let extensions = Extensions { request_id: request.to_string(), cost: None, rest: &BTreeMap::new() };
     finish(&mut refusal.errors, &extensions.request_id);
     let body = Reply { errors: &refusal.errors, data: None, extensions: &extensions };
     let mut response = written(&body, status, media);
@@ -83,14 +115,19 @@ pub(super) fn refused(mut refusal: Refusal, media: Option<MediaType>, request: R
 ///
 /// 200 whatever fields failed, under both media types. What the engine refused before it began (a document that is not
 /// valid, variables of the wrong type) has no `data`, and the status of its first error.
-pub(super) fn executed(mut executed: GraphqlResponse, media: MediaType, request: RequestId) -> Response {
+pub(super) fn executed(
+    mut executed: GraphqlResponse,
+    cost: Option<&Cost>,
+    media: MediaType,
+    request: RequestId,
+) -> Response {
     let began = began(&executed);
     let status = match executed.errors.first() {
         Some(error) if !began => status_of(code_of(error).unwrap_or(ErrorCode::GraphqlValidationFailed), media),
         _ => StatusCode::OK,
     };
     let headers = std::mem::take(&mut executed.http_headers);
-    let extensions = Extensions { request_id: request.to_string(), rest: &executed.extensions };
+    let extensions = Extensions { request_id: request.to_string(), cost, rest: &executed.extensions };
     finish(&mut executed.errors, &extensions.request_id);
     let body = Reply { errors: &executed.errors, data: began.then_some(&executed.data), extensions: &extensions };
     let mut response = written(&body, status, media);
@@ -132,6 +169,8 @@ struct Reply<'a> {
 #[serde(rename_all = "camelCase")]
 struct Extensions<'a> {
     request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<&'a Cost>,
     #[serde(flatten)]
     rest: &'a BTreeMap<String, Value>,
 }

@@ -18,12 +18,16 @@
 //! | `tenantry_redis_failures_total` | `reason` | calls that Redis did not answer (`gone`) or refused (`refused`) |
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
-use metrics::{Histogram, SharedString, Unit};
+use metrics::{Counter, Histogram, SharedString, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::Error;
@@ -85,6 +89,7 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder)?;
+        IS_INSTALLED.store(true, Relaxed);
         metrics::describe_counter!(REQUESTS, "GraphQL requests by operation and outcome");
         metrics::describe_histogram!(SECONDS, Unit::Seconds, "Time from the head of a request to its answer");
         metrics::describe_histogram!(SQL_SECONDS, Unit::Seconds, "Time that a GraphQL request waited for PostgreSQL");
@@ -117,6 +122,32 @@ impl Metrics {
     }
 }
 
+/// Handles of what is counted with every request, few on each thread: to find one takes longer than to count with it.
+struct Handles<K, H>(RefCell<Vec<(K, H)>>);
+
+impl<K, H> Default for Handles<K, H> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<K: PartialEq, H> Handles<K, H> {
+    fn with(&self, key: K, find: impl FnOnce() -> H, count: impl FnOnce(&H)) {
+        // One that was found before somebody counts would count for nobody.
+        if !IS_INSTALLED.load(Relaxed) {
+            return count(&find());
+        }
+        let mut known = self.0.borrow_mut();
+        let at = known.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            known.push((key, find()));
+            known.len() - 1
+        });
+        count(&known[at].1);
+    }
+}
+
+static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
+
 /// Sets how many connections of a pool are in this state, for example `idle` or `busy`.
 pub fn pool_connections(pool: &'static str, state: &'static str, connections: usize) {
     metrics::gauge!(CONNECTIONS, "pool" => pool, "state" => state).set(connections as f64);
@@ -124,7 +155,9 @@ pub fn pool_connections(pool: &'static str, state: &'static str, connections: us
 
 /// Counts how long somebody waited for a connection of this pool, whatever came of it.
 pub fn pool_wait(pool: &'static str, waited: Duration) {
-    metrics::histogram!(POOL_WAIT, "pool" => pool).record(waited.as_secs_f64());
+    thread_local!(static KNOWN: Handles<&'static str, Histogram> = Handles::default());
+    let found = || metrics::histogram!(POOL_WAIT, "pool" => pool);
+    KNOWN.with(|known| known.with(pool, found, |wait| wait.record(waited.as_secs_f64())));
 }
 
 /// Counts that no connection of this pool became free in time.
@@ -134,8 +167,10 @@ pub fn pool_exhausted(pool: &'static str) {
 
 /// Counts a look-up in a level (`memory` or `redis`) of a cache.
 pub fn cache(cache: &'static str, level: &'static str, hit: bool) {
+    thread_local!(static KNOWN: Handles<(&'static str, &'static str, bool), Counter> = Handles::default());
     let outcome = if hit { "hit" } else { "miss" };
-    metrics::counter!(CACHE, "cache" => cache, "level" => level, "outcome" => outcome).increment(1);
+    let found = || metrics::counter!(CACHE, "cache" => cache, "level" => level, "outcome" => outcome);
+    KNOWN.with(|known| known.with((cache, level, hit), found, |count| count.increment(1)));
 }
 
 /// Counts what happened to entries of a cache: `stored` or `dropped`.
@@ -155,6 +190,8 @@ pub struct OperationNames(RwLock<HashMap<Arc<str>, Operation>>);
 pub const MAX_NAMES: usize = 200;
 
 const OTHER: &str = "other";
+/// The outcome of a request without errors.
+const OK: &str = "ok";
 const ANONYMOUS: &str = "anonymous";
 
 /// A label with its histograms, which are looked up once for each label and not with each request.
@@ -165,6 +202,8 @@ struct Operation {
     sql_seconds: Histogram,
     statements: Histogram,
     flights: Histogram,
+    /// Requests of this operation that went well.
+    ok: Counter,
 }
 
 impl Operation {
@@ -174,6 +213,7 @@ impl Operation {
             sql_seconds: metrics::histogram!(SQL_SECONDS, "operation" => label.clone()),
             statements: metrics::histogram!(STATEMENTS, "operation" => label.clone()),
             flights: metrics::histogram!(FLIGHTS, "operation" => label.clone()),
+            ok: metrics::counter!(REQUESTS, "operation" => label.clone(), "outcome" => OK),
             label,
         }
     }
@@ -280,7 +320,11 @@ impl Drop for RequestRecord<'_> {
     fn drop(&mut self) {
         let (operation, outcome) = self.counted.take().unwrap_or_else(|| (self.names.fixed(OTHER), "cancelled"));
         operation.seconds.record(self.started.elapsed().as_secs_f64());
-        metrics::counter!(REQUESTS, "operation" => operation.label, "outcome" => outcome).increment(1);
+        if outcome == OK {
+            operation.ok.increment(1);
+        } else {
+            metrics::counter!(REQUESTS, "operation" => operation.label, "outcome" => outcome).increment(1);
+        }
     }
 }
 

@@ -103,7 +103,7 @@ impl SessionCache {
     /// What is known of a session and may be believed. That it is over is not believed for long: it may have been used since.
     async fn known(&self, session: SessionId, now: DateTime<Utc>) -> Option<Arc<SessionState>> {
         let (state, asked) = self.entries.get(&session).await?;
-        let is_present = || self.hearing.is_within(self.ttl) && state.stands(now).is_ok();
+        let is_present = || self.hearing.covers(asked, self.ttl) && state.stands(now).is_ok();
         (asked.elapsed() < self.ttl || is_present()).then_some(state)
     }
 

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Place {
     /// In the order by creation.
-    CreatedAt(DateTime<Utc>),
+    CreatedAt(#[serde(with = "chrono::serde::ts_microseconds")] DateTime<Utc>),
     /// In the order by name.
     Name(String),
 }

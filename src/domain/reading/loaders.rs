@@ -9,13 +9,13 @@ use std::{
     any::{Any, TypeId},
     collections::HashMap,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 
 use futures::future::BoxFuture;
 
-use super::{Batch, Shared};
+use super::{Batch, Shared, lock};
 use crate::{db::DbError, domain::Error};
 
 /// What belongs to a key; shared, because many fields may be told of the same failure.
@@ -164,8 +164,4 @@ impl Loaders {
         running.retain_mut(|statement| statement.as_mut().poll(cx).is_pending());
         running.len() < before
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,7 +13,7 @@ use std::{
     hash::Hash,
     pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -221,7 +221,10 @@ impl ReadScope {
 pub struct Reading {
     db: Db,
     ctx: Arc<RequestContext>,
-    current: Mutex<Arc<ReadScope>>,
+    /// `None`: nothing has been asked for since the last one was closed.
+    current: Mutex<Option<Arc<ReadScope>>>,
+    /// For whom the next scope is.
+    next: Mutex<Arc<RequestContext>>,
     /// What is held as long as the reads last: the turn of an event in its tenant's lane.
     turn: Mutex<Option<Box<dyn Send>>>,
     /// On which level the last statements are expected to leave: `COMMIT` leaves with them.
@@ -238,9 +241,9 @@ pub struct TooShort;
 impl Reading {
     /// For one operation.
     pub fn new(db: Db, ctx: Arc<RequestContext>) -> Self {
-        let current = Mutex::new(Arc::new(ReadScope::new(db.clone(), Arc::clone(&ctx))));
+        let next = Mutex::new(Arc::clone(&ctx));
         let (levels, sent) = (AtomicU32::default(), AtomicU32::default());
-        Self { db, ctx, current, turn: Mutex::default(), last_level: None, levels, sent }
+        Self { db, ctx, current: Mutex::default(), next, turn: Mutex::default(), last_level: None, levels, sent }
     }
 
     /// For a query that is expected to read on so many levels: `COMMIT` leaves with the last one.
@@ -260,18 +263,20 @@ impl Reading {
 
     /// The scope of the field that runs.
     pub fn scope(&self) -> Arc<ReadScope> {
-        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut current = lock(&self.current);
+        let fresh = || Arc::new(ReadScope::new(self.db.clone(), Arc::clone(&lock(&self.next))));
+        Arc::clone(current.get_or_insert_with(fresh))
     }
 
     /// Ends the reads of the operation, after its answer is built.
     pub fn close(&self) {
         self.renew();
-        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(lock(&self.turn).take());
     }
 
     /// Keeps this until [`close`](Self::close).
     pub fn hold(&self, turn: Box<dyn Send>) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
+        *lock(&self.turn) = Some(turn);
     }
 
     /// Runs the operation, and fetches what its fields wait for whenever none of them can go on.
@@ -339,10 +344,16 @@ impl Reading {
 
     /// The same for what the one who asks is by now: before an event is shown to a subscriber.
     pub fn renew_as(&self, ctx: Arc<RequestContext>) {
-        let fresh = Arc::new(ReadScope::new(self.db.clone(), ctx));
-        let old = std::mem::replace(&mut *self.current.lock().unwrap_or_else(PoisonError::into_inner), fresh);
-        if let Ok(old) = Arc::try_unwrap(old) {
+        let mut current = lock(&self.current);
+        *lock(&self.next) = ctx;
+        let old = current.take();
+        drop(current);
+        if let Some(Ok(old)) = old.map(Arc::try_unwrap) {
             old.close();
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

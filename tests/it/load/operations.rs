@@ -146,7 +146,10 @@ async fn a_slow_operation_is_logged_with_figures_and_plans_and_without_values() 
     .await;
     blocker.batch_execute("ROLLBACK").await.expect("gives it back");
     asked.await.expect("an answer");
-    until("the plans are logged", async || !lines(&server.log(), "slow statement").is_empty()).await;
+    let plans = async || !lines(&server.log(), "slow statement").is_empty();
+    if tokio::time::timeout(std::time::Duration::from_secs(15), until("the plans are logged", plans)).await.is_err() {
+        panic!("no plans: {}", server.log());
+    }
 
     let log = server.log();
     let slow = lines(&log, "slow operation");

@@ -79,7 +79,7 @@ impl Wire {
         loop {
             tokio::select! {
                 biased;
-                _ = commits.wait_for(|through| *through) => return,
+                () = async { drop(commits.wait_for(|through| *through).await) } => return,
                 read = server.read(answer) => {
                     let Ok(length @ 1..) = read else { return };
                     if client.write_all(&answer[..length]).await.is_err() { return }
