@@ -457,6 +457,7 @@ async fn everything_asked_for(database: &Arc<crate::support::cluster::TestDataba
         for list in walk.lists() {
             read_list(&walk, &list, &ids, &reader).await;
         }
+        tasks_of_several(&ids, &reader).await;
     }
     for root in walk.roots().into_iter().filter(|root| root.operation == "query") {
         let (document, variables) = walk.document(&root, &ids, 2, 2);
@@ -525,6 +526,31 @@ async fn read_list(walk: &Walk, list: &List, ids: &Ids, reader: &TestUser) {
     }
     for filter in walk.filters(list, ids) {
         page(json!({ "first": 1, "filter": filter })).await;
+    }
+}
+
+/// Tasks of several parents at once: they have a statement of their own. Its pages are first ones, because a cursor is good
+/// for one parent.
+async fn tasks_of_several(ids: &Ids, reader: &TestUser) {
+    for (parents, tasks) in [("workspaces", "tasks"), ("projects", "tasks"), ("members", "assignedTasks")] {
+        let document = format!(
+            "query ($filter: TaskFilter, $order: TaskOrder) {{ {parents}(first: 5) {{ nodes {{ \
+               {tasks}(first: 1, filter: $filter, orderBy: $order) {{ totalCount nodes {{ id }} }} }} }} }}"
+        );
+        let ask = async |variables: Value| drop(reader.query(&document, variables).await);
+        for (field, direction) in ["CREATED_AT", "DUE_ON", "TITLE"].iter().flat_map(|by| [(by, "ASC"), (by, "DESC")]) {
+            ask(json!({ "order": { "field": field, "direction": direction } })).await;
+        }
+        for filter in [
+            json!({ "states": ["TODO"] }),
+            json!({ "projectId": ids["prj"] }),
+            json!({ "workspaceId": ids["wsp"] }),
+            json!({ "assigneeId": ids["mbr"] }),
+            json!({ "dueFrom": "2026-01-01" }),
+            json!({ "dueTo": "2026-12-31" }),
+        ] {
+            ask(json!({ "filter": filter })).await;
+        }
     }
 }
 
