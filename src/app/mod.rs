@@ -145,7 +145,7 @@ impl App {
             live: Live::new(&db, &clock),
             db,
             clock: clock.clone(),
-            memberships: MembershipCache::new(!cache_ttl.is_zero(), clock.clone(), shared.as_ref()),
+            memberships: MembershipCache::new(!cache_ttl.is_zero(), clock.clone(), shared.as_ref(), &hearing),
             tenants: TenantCache::new(cache_ttl, clock.clone(), shared.as_ref(), &hearing),
             hearing,
             cursors: CursorKey::new(keys.cursor.expose()),

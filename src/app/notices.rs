@@ -119,8 +119,7 @@ async fn heed(services: &Services, notice: &Notice) {
             let read = read.and_then(|(tenant, version)| Some((id::<TenantId>(tenant)?, version.parse().ok()?)));
             if let Some((tenant, version)) = read {
                 // Entries of this version or a later one stay: our own changes are announced to us as well.
-                services.memberships.changed(tenant, version);
-                services.identity.api_keys().forget_tenant(tenant);
+                services.hearing.rights_changed(tenant, version);
                 services.live.changed(Change::Tenant(tenant));
             }
             read.is_some()

@@ -288,7 +288,7 @@ impl Subscriber for Listener {
                 return Some(ctx);
             }
             // The rows are newer than the rights that are cached: their change has committed before these rows.
-            self.app.services.memberships.changed(self.tenant, version);
+            self.app.services.hearing.rights_changed(self.tenant, version);
             self.admitted().await
         })
     }

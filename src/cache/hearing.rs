@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::ids::TenantId;
+
 /// From when on and up to when everything was heard. Shared by all clones.
 #[derive(Clone, Debug)]
 pub struct Hearing {
@@ -20,11 +22,17 @@ pub struct Hearing {
     /// The same of the last instant of which everything is known.
     until: Arc<AtomicU64>,
     start: Instant,
+    /// The versions of rights that this process has heard of: what is older is no entry, whoever has stored it.
+    versions: moka::sync::Cache<TenantId, i64>,
 }
+
+/// How much longer than an entry a version is remembered: longer than a look-up takes.
+const LOOK_UP: Duration = Duration::from_secs(60);
 
 impl Default for Hearing {
     fn default() -> Self {
-        Self { since: Arc::default(), until: Arc::default(), start: Instant::now() }
+        let versions = moka::sync::Cache::builder().time_to_live(super::KEPT + LOOK_UP).build();
+        Self { since: Arc::default(), until: Arc::default(), start: Instant::now(), versions }
     }
 }
 
@@ -43,6 +51,18 @@ impl Hearing {
     pub fn covers(&self, asked: Instant, time: Duration) -> bool {
         let (since, until) = (self.since.load(SeqCst), self.until.load(SeqCst));
         since > 0 && since <= until && self.nanoseconds(asked) >= since && self.instant(until).elapsed() < time
+    }
+
+    /// The rights of this tenant have this version by now: entries with older ones are none from here on.
+    pub fn rights_changed(&self, tenant: TenantId, version: i64) {
+        self.versions
+            .entry(tenant)
+            .and_upsert_with(|known| known.map_or(version, |known| known.into_value().max(version)));
+    }
+
+    /// The latest version of the tenant's rights that was heard of; 0 if none was.
+    pub fn rights_version(&self, tenant: TenantId) -> i64 {
+        self.versions.get(&tenant).unwrap_or_default()
     }
 
     fn nanoseconds(&self, at: Instant) -> u64 {

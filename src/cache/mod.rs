@@ -20,7 +20,7 @@ mod memory;
 mod shared;
 
 use std::{
-    hash::Hash,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -119,7 +119,14 @@ pub struct Cache<K: CacheKey, V: CacheValue> {
 
 /// How long what nobody has changed is kept at most: so long that what is used is seldom read again, and what is not used any
 /// more takes no room.
-pub const KEPT: Duration = Duration::from_secs(10 * 60);
+pub const KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// For how long this value is kept: between half of `most` and all of it, so that what was read together, when the server
+/// began or its tenants woke up, is not read again together.
+pub fn spread(key: &impl Hash, most: Duration) -> Duration {
+    let share = BuildHasherDefault::<DefaultHasher>::default().hash_one(key) % 1_024;
+    most / 2 + most / 2 * u32::try_from(share).unwrap_or(0) / 1_024
+}
 
 impl<K: CacheKey, V: CacheValue> std::fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -181,12 +188,17 @@ impl<K: CacheKey, V: CacheValue> Cache<K, V> {
         // The age is that of the question, not of the answer.
         let (read_at, asked) = (self.clock.now(), Instant::now());
         let Some((tenant, value)) = load().await? else { return Ok(None) };
-        let held = Held { value: Arc::new(value), tenant, read_at, asked, until: asked + self.kept };
+        let held = Held { value: Arc::new(value), tenant, read_at, asked, until: asked + self.life_of(&key) };
         self.memory.put(&key, &held, seen).await;
         if let Some(shared) = &self.shared {
             shared.put(&key, &held, shared_seen).await;
         }
         Ok(Some(held.value))
+    }
+
+    /// A time to live that was asked for is kept to; a longer one is nobody's promise.
+    fn life_of(&self, key: &K) -> Duration {
+        if self.kept == KEPT { spread(key, KEPT) } else { self.kept }
     }
 
     /// Ends every entry of a tenant, because what they say has changed.

@@ -109,3 +109,12 @@ async fn a_value_outlives_its_time_as_long_as_changes_are_heard_of() {
     cache.forget(tenant(1));
     assert_eq!(read(13).await, 13, "heard of a change");
 }
+
+#[test]
+fn what_was_read_together_ends_apart() {
+    let lives: Vec<_> = (0u8..=255).map(|key| spread(&key, KEPT)).collect();
+    assert!(lives.iter().all(|life| (KEPT / 2..=KEPT).contains(life)));
+    let early = lives.iter().filter(|life| **life < KEPT * 3 / 4).count();
+    assert!((64..192).contains(&early), "{early} of 256 in the first half");
+    assert_eq!(spread(&1u8, KEPT), spread(&1u8, KEPT));
+}

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     access::{EffectiveRights, PermissionSet},
-    cache::{Cache, CacheKey, Held, KEPT, SharedCache},
+    cache::{Cache, CacheKey, Hearing, Held, SharedCache},
     clock::Clock,
     db::{Db, DbError, Scope, TenantTx},
     ids::{ApiKeyId, MemberId, ServiceAccountId, TenantId, UserId, WorkspaceId},
@@ -102,19 +102,18 @@ impl CacheKey for Place {
 #[derive(Clone)]
 pub struct MembershipCache {
     entries: Arc<Cache<Place, Membership>>,
-    /// The versions of rights that this process has heard of: what is older is no entry, whoever has stored it.
-    heard: moka::sync::Cache<TenantId, i64>,
+    hearing: Hearing,
 }
 
-/// How much longer than an entry a version is remembered: longer than a look-up takes.
-const LOOK_UP: Duration = Duration::from_secs(60);
+/// How long Redis keeps an entry. What is known to have changed unheard is avoided there for as long.
+const IN_REDIS: Duration = Duration::from_secs(10 * 60);
 
 impl MembershipCache {
     /// Keeps memberships, or nothing at all.
-    pub fn new(is_on: bool, clock: Clock, shared: Option<&SharedCache>) -> Self {
-        let kept = if is_on { KEPT } else { Duration::ZERO };
-        let heard = moka::sync::Cache::builder().time_to_live(kept + LOOK_UP).build();
-        Self { entries: Arc::new(Cache::new("rights", kept, clock, shared)), heard }
+    pub fn new(is_on: bool, clock: Clock, shared: Option<&SharedCache>, hearing: &Hearing) -> Self {
+        let in_redis = if is_on { IN_REDIS } else { Duration::ZERO };
+        let entries = Arc::new(Cache::that_listens("rights", in_redis, clock, shared));
+        Self { entries, hearing: hearing.clone() }
     }
 
     /// The principal's place in the tenant, which is the scope's; `None` if it has none. At most four SQL statements in one
@@ -131,7 +130,7 @@ impl MembershipCache {
         now: DateTime<Utc>,
     ) -> Result<Option<Arc<Membership>>, DbError> {
         let Some(who) = Who::of(principal) else { return Ok(None) };
-        let version = self.heard.get(&scope.tenant).unwrap_or_default().max(tenant.rights_version);
+        let version = self.hearing.rights_version(scope.tenant).max(tenant.rights_version);
         let is_good = |known: &Held<Membership>| {
             let known = &known.value;
             known.rights.version >= version && known.valid_until.is_none_or(|end| now < end)
@@ -153,13 +152,6 @@ impl MembershipCache {
     /// Forgets everybody in this tenant, because its rights have changed.
     pub fn forget(&self, tenant: TenantId) {
         self.entries.forget(tenant);
-    }
-
-    /// The rights of this tenant have this version by now: entries with older ones are none from here on.
-    pub fn changed(&self, tenant: TenantId, version: i64) {
-        self.heard
-            .entry(tenant)
-            .and_upsert_with(|known| known.map_or(version, |known| known.into_value().max(version)));
     }
 }
 

@@ -353,7 +353,8 @@ impl Core {
 
     /// The same statement; notes if its first poll began to prepare it instead of sending it.
     async fn noting_preparation<R>(&self, statement: impl Future<Output = R>) -> R {
-        let mut statement = pin!(statement);
+        // Without tokio's budget: a statement that gave way to other tasks would leave later than it seems to.
+        let mut statement = pin!(tokio::task::unconstrained(statement));
         let mut is_first = true;
         poll_fn(|cx| {
             let before = PREPARED.get();

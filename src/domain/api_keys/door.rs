@@ -83,7 +83,12 @@ impl KeyDoor {
         // Unknown ones are not kept: they are free to choose.
         let found = self.found.find(
             KeyHash(hash),
-            |held| held.is_present(self.ttl, &self.hearing),
+            |held| {
+                // The end of a key is a change of rights.
+                let tenant = &held.value.tenant;
+                let version = self.hearing.rights_version(tenant.id);
+                held.is_present(self.ttl, &self.hearing) && tenant.rights_version >= version
+            },
             async || {
                 let tx = db.person(None, stats).await?;
                 let found = context::find_key_by_hash(&tx, hash).await?;

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::store::{self, SessionState};
 use crate::{
-    cache::{Flights, Hearing, KEPT},
+    cache::{Flights, Hearing, KEPT, spread},
     db::{Db, DbError, Stats},
     ids::{SessionId, UserId},
 };
@@ -103,7 +103,8 @@ impl SessionCache {
     /// What is known of a session and may be believed. That it is over is not believed for long: it may have been used since.
     async fn known(&self, session: SessionId, now: DateTime<Utc>) -> Option<Arc<SessionState>> {
         let (state, asked) = self.entries.get(&session).await?;
-        let is_present = || self.hearing.covers(asked, self.ttl) && state.stands(now).is_ok();
+        let is_kept = || asked.elapsed() < spread(&session, KEPT);
+        let is_present = || is_kept() && self.hearing.covers(asked, self.ttl) && state.stands(now).is_ok();
         (asked.elapsed() < self.ttl || is_present()).then_some(state)
     }
 

@@ -224,3 +224,60 @@ async fn statements_that_are_asked_together_leave_together() {
     ask(&request).await;
     assert_eq!((request.stats.statements(), request.stats.flights()), (4, 2));
 }
+
+const RETITLE: TenantSql = TenantSql::new("UPDATE tasks SET title = {} WHERE tenant_id = {tenant}");
+
+/// Gives all tasks of the tenant this title, by the last statement of a transaction; `COMMIT` leaves with it.
+async fn retitle(db: &Db, title: &str) -> Result<(), DbError> {
+    let tx = db.begin(&scope(ACME)).await?;
+    let update = tx.raw(RETITLE).bind::<Text, _>(title.to_owned());
+    tx.last(vec![Box::pin(async { update.execute().await.map(drop) })]).await?;
+    tx.commit().await
+}
+
+async fn titles(database: &TestDatabase) -> Vec<String> {
+    let sql = format!("SELECT DISTINCT title FROM tasks WHERE tenant_id = '{ACME}'");
+    let rows = database.connect("tenantry").await.query(&sql, &[]).await.expect("an answer");
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn a_failure_of_the_last_statement_undoes_a_transaction_whose_commit_has_left() {
+    let database = migrated().await;
+    demo::fill(&database).await;
+    let db = pool(&database, 1);
+    // Prepared by the first; from the second on, COMMIT does not wait.
+    for title in ["One", "Two"] {
+        retitle(&db, title).await.expect("a title");
+        assert_eq!(titles(&database).await, [title]);
+    }
+    let tx = db.begin(&scope(ACME)).await.expect("a transaction");
+    tx.raw(RETITLE).bind::<Text, _>("Three").execute().await.expect("a title");
+    let bad = tx.raw(RETITLE).bind::<Text, _>("");
+    let failed = tx.last(vec![Box::pin(async { bad.execute().await.map(drop) })]).await;
+    assert!(matches!(failed, Err(DbError::Check(_))), "{failed:?}");
+    assert!(tx.commit().await.is_err());
+    assert_eq!(titles(&database).await, ["Two"]);
+    retitle(&db, "Four").await.expect("the pool goes on");
+    assert_eq!(titles(&database).await, ["Four"]);
+}
+
+/// tokio lets a task give way when it has done much; a statement that did would leave behind its own `COMMIT`, outside of
+/// its transaction.
+#[tokio::test]
+async fn commit_does_not_overtake_a_statement_of_a_task_that_has_to_give_way() {
+    let database = migrated().await;
+    demo::fill(&database).await;
+    let db = pool(&database, 1);
+    for title in ["One", "Two", "Three"] {
+        let tx = db.begin(&scope(ACME)).await.expect("a transaction");
+        let update = tx.raw(RETITLE).bind::<Text, _>(title);
+        let last = tx.last(vec![Box::pin(async { update.execute().await.map(drop) })]);
+        while tokio::task::coop::has_budget_remaining() {
+            tokio::task::coop::consume_budget().await;
+        }
+        last.await.expect("a title");
+        tx.commit().await.expect("a commit");
+        assert_eq!(titles(&database).await, [title]);
+    }
+}
