@@ -89,7 +89,7 @@ async fn many_who_ask_at_once_ask_the_database_once() {
 /// A value that is told of its changes lives on, in memory, for as long as somebody says it is the present one.
 #[tokio::test]
 async fn a_value_outlives_its_time_as_long_as_changes_are_heard_of() {
-    let (ttl, hearing) = (Duration::from_millis(20), Hearing::default());
+    let (ttl, hearing) = (Duration::from_millis(300), Hearing::default());
     hearing.begins(Instant::now());
     let cache = Cache::<u8, u32>::that_listens("test", ttl, Clock::system(), None);
     let read = async |value: u32| {
