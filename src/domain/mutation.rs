@@ -2,7 +2,8 @@
 //!
 //! Order inside the transaction: the tenant's rights are held still (a shared advisory lock), the rights are read again
 //! if they have changed since the request began, the change is made, the audit entry and the events are written, and
-//! `COMMIT` leaves with them. A change of rights takes the same lock exclusively, so nothing is written after a demotion has committed.
+//! `COMMIT` leaves with them. A change of rights takes the same lock exclusively, so nothing is written after a demotion has
+//! committed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -33,8 +33,9 @@ impl CacheKey for KeyHash {
     }
 }
 
-/// Keys by hash, as long as this process hears of changes, else for a few seconds. What ends a key in this process ends its entry at once. Elsewhere the entry may outlive
-/// the key, and opens nothing: the rights behind the key are asked for apart from this, and end with the notice.
+/// Keys by hash, as long as this process hears of changes, else for a few seconds. What ends a key in this process ends its
+/// entry at once. Elsewhere the entry may outlive the key, and opens nothing: the rights behind the key are asked for apart
+/// from this, and end with the notice.
 pub struct KeyDoor {
     format: KeyFormat,
     found: Cache<KeyHash, KeyFound>,

@@ -328,3 +328,30 @@ async fn a_server_that_cannot_hear_does_not_start() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("TENANTRY_LISTEN_URL") && said.contains("pooler"), "{said}");
 }
+
+/// Servers believe what they know of a tenant until they hear of a change.
+#[tokio::test]
+async fn what_a_tenant_is_known_by_announces_its_changes() {
+    use crate::database::demo::{self, ACME};
+    use tenantry::db::{Heard, Listener};
+    let database = crate::support::database::migrated().await;
+    demo::fill(&database).await;
+    let db = crate::transactions::ending::pool(&database, 1);
+    let listener = Listener::new(&database.url("tenantry_app").into(), &["tenantry_tenants"]).expect("a URL");
+    let mut ears = listener.connect(&db).await.expect("a connection");
+    let host = format!("INSERT INTO hostnames (hostname, tenant_id, kind) VALUES ('demo.test', '{ACME}', 'subdomain')");
+    database.run("tenantry", &host).await;
+    for (change, payload) in [
+        ("UPDATE hostnames SET is_active = NOT is_active WHERE hostname = 'demo.test'", ACME),
+        ("DELETE FROM hostnames WHERE hostname = 'demo.test'", ACME),
+        ("UPDATE plans SET limits = '{\"ratePoints\": 7}'", "*"),
+    ] {
+        database.run("tenantry", change).await;
+        let heard = loop {
+            if let Heard::Notice(notice) = ears.next().await.expect("it stands") {
+                break notice;
+            }
+        };
+        assert_eq!(heard.payload, payload, "{change}");
+    }
+}
