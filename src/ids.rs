@@ -76,11 +76,18 @@ macro_rules! ids {
             }
 
             impl std::fmt::Display for $name {
-                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write(f, $prefix, self.0) }
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    #[derive(Default)]
+                    struct Kind;
+                    impl type_safe_id::StaticType for Kind {
+                        const TYPE: &'static str = $prefix;
+                    }
+                    std::fmt::Display::fmt(&type_safe_id::TypeSafeId::<Kind>::from_uuid(self.0), f)
+                }
             }
 
             impl std::fmt::Debug for $name {
-                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write(f, $prefix, self.0) }
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { std::fmt::Display::fmt(self, f) }
             }
 
             impl std::str::FromStr for $name {
@@ -186,11 +193,6 @@ impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0.simple())
     }
-}
-
-fn write(f: &mut std::fmt::Formatter<'_>, prefix: &'static str, uuid: Uuid) -> std::fmt::Result {
-    let kind = type_safe_id::DynamicType::new(prefix).map_err(|_| std::fmt::Error)?;
-    write!(f, "{}", type_safe_id::TypeSafeId::from_type_and_uuid(kind, uuid))
 }
 
 /// Longer than any id: a prefix, `_` and 26 characters.

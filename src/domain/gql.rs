@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, str::FromStr, sync::Arc};
 
-use async_graphql::{Context, Enum, ID, InputType, Lookahead, MaybeUndefined, Name, Result, Value};
+use async_graphql::{Context, Enum, ID, InputType, Lookahead, MaybeUndefined, Name, Result, SelectionField, Value};
 use futures::FutureExt;
 
 use tokio::sync::watch;
@@ -172,7 +172,10 @@ pub struct Ahead<'a>(Vec<Lookahead<'a>>);
 impl<'a> Ahead<'a> {
     /// Of the items of the connection that the running field gives.
     pub fn items(ctx: &'a Context<'_>) -> Self {
-        let page = ctx.look_ahead();
+        Self::of_page(&ctx.look_ahead())
+    }
+
+    fn of_page(page: &Lookahead<'a>) -> Self {
         Self(vec![page.field("nodes"), page.field("edges").field("node")])
     }
 
@@ -185,22 +188,36 @@ impl<'a> Ahead<'a> {
     pub fn exists(&self) -> bool {
         self.0.iter().any(Lookahead::exists)
     }
+
+    /// Whether only fields of these names are selected. Those that a directive leaves out count as well.
+    pub fn are_among(&self, names: &[&str]) -> bool {
+        let mut items = self.0.iter().flat_map(Lookahead::selection_fields);
+        items.all(|items| items.selection_set().all(|field| names.contains(&field.name())))
+    }
 }
 
 /// The arguments of a field, before its object is there.
-pub struct Arguments(Vec<(Name, Value)>);
+pub struct Arguments<'a> {
+    field: SelectionField<'a>,
+    values: Vec<(Name, Value)>,
+}
 
-impl Arguments {
+impl<'a> Arguments<'a> {
     /// Of every field of this name that is selected of the object which the running field gives. None of a field whose
     /// arguments cannot be had: it will say so itself.
-    pub fn of(ctx: &Context<'_>, field: &str) -> Vec<Self> {
+    pub fn of(ctx: &'a Context<'_>, field: &str) -> Vec<Self> {
         let fields = ctx.look_ahead().field(field).selection_fields();
-        fields.iter().filter_map(|field| field.arguments().ok()).map(Self).collect()
+        fields.into_iter().filter_map(|field| Some(Self { field, values: field.arguments().ok()? })).collect()
+    }
+
+    /// What is selected of the items of the connection that the field gives.
+    pub fn items(&self) -> Ahead<'a> {
+        Ahead::of_page(&Lookahead::from(self.field))
     }
 
     /// The argument of this name. What is wrong with it is left to the field.
     pub fn get<T: InputType>(&self, name: &str) -> Option<T> {
-        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+        let (_, value) = self.values.iter().find(|(known, _)| known == name)?;
         Option::<T>::parse(Some(value.clone())).ok().flatten()
     }
 

@@ -49,7 +49,7 @@ macro_rules! nodes {
 
             async fn find(self, scope: &ReadScope) -> Result<Option<Node>, Error> {
                 match self {
-                    $(Self::$variant(id) => Ok($find(scope, id).await?.map($($node)::+).map(Node::$variant)),)*
+                    $(Self::$variant(id) => Ok($find(scope, id).await?.map(|found| Node::$variant($($node)::+(found.into())))),)*
                 }
             }
         }

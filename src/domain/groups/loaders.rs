@@ -10,7 +10,7 @@ use crate::{
     access::{On, Permission},
     context::RequestContext,
     db::{DbError, TenantTx},
-    domain::reading::{Batch, Under, by_wish, pages},
+    domain::reading::{Batch, Under, by_wish, counts, pages},
     graphql::connection::MAX_COUNTED,
     ids::GroupId,
 };
@@ -66,6 +66,6 @@ impl Batch for MembersOfGroupCounted {
             return Ok(HashMap::new());
         }
         let found = by_wish(keys, |(), parents| store::count_members(tx, parents, MAX_COUNTED));
-        Ok(found.await?.into_iter().collect())
+        Ok(counts(found.await?))
     }
 }

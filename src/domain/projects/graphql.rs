@@ -110,7 +110,7 @@ impl ProjectNode {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Answer<TaskConnection> {
         let page = async {
-            let list = task_list(filter, order_by, PageArgs { first, after, last, before })?;
+            let list = task_list(filter, order_by, PageArgs { first, after, last, before }, &Ahead::items(ctx))?;
             let scope = gql::scope(ctx);
             scope.prime::<ProjectById>([(self.0.id, self.0.clone())]);
             let services = gql::services(ctx);
@@ -212,7 +212,7 @@ impl ProjectsQuery {
             let (scope, id) = (gql::scope(ctx), parse(&id)?);
             // Together with it: they need no more of it than its id.
             for of in Arguments::of(ctx, "tasks") {
-                if let Ok(list) = task_list(of.get("filter"), of.get("orderBy"), of.page()) {
+                if let Ok(list) = task_list(of.get("filter"), of.get("orderBy"), of.page(), &of.items()) {
                     gql::foresee(tasks::service::list_under(gql::services(ctx), &scope, Parent::Project, id, list));
                 }
             }

@@ -63,7 +63,7 @@ pub struct Under<W> {
 pub async fn by_wish<W, T, F>(
     keys: &[Under<W>],
     fetch: impl Fn(W, Vec<uuid::Uuid>) -> F,
-) -> Result<Vec<(Under<W>, T)>, DbError>
+) -> Result<Vec<(Under<W>, Vec<T>)>, DbError>
 where
     W: Clone + Eq + Hash,
     F: Future<Output = Result<Vec<(uuid::Uuid, T)>, DbError>>,
@@ -78,24 +78,41 @@ where
     });
     let found = futures::future::try_join_all(fetches).await?;
     let each = found.into_iter().flat_map(|(wanted, rows)| {
-        rows.into_iter().map(move |(parent, row)| (Under { parent, wanted: wanted.clone() }, row))
+        runs(rows).into_iter().map(move |(parent, rows)| (Under { parent, wanted: wanted.clone() }, rows))
     });
     Ok(each.collect())
 }
 
+/// Neighbours with the same parent put together.
+fn runs<T>(rows: Vec<(uuid::Uuid, T)>) -> Vec<(uuid::Uuid, Vec<T>)> {
+    let mut runs: Vec<(uuid::Uuid, Vec<T>)> = Vec::new();
+    for (parent, row) in rows {
+        match runs.last_mut() {
+            Some((last, run)) if *last == parent => run.push(row),
+            _ => runs.push((parent, vec![row])),
+        }
+    }
+    runs
+}
+
 /// The pages of [`by_wish`]: a list for every key, empty where nothing was found.
-pub fn pages<W: Clone + Eq + Hash, T>(keys: &[Under<W>], found: Vec<(Under<W>, T)>) -> HashMap<Under<W>, Vec<T>> {
+pub fn pages<W: Clone + Eq + Hash, T>(keys: &[Under<W>], found: Vec<(Under<W>, Vec<T>)>) -> HashMap<Under<W>, Vec<T>> {
     let mut pages: HashMap<_, Vec<T>> = keys.iter().map(|key| (key.clone(), Vec::new())).collect();
-    for (key, row) in found {
-        pages.entry(key).or_default().push(row);
+    for (key, rows) in found {
+        pages.entry(key).or_default().extend(rows);
     }
     pages
 }
 
+/// The numbers of [`by_wish`], absent where nothing was counted.
+pub fn counts<W: Eq + Hash>(found: Vec<(Under<W>, Vec<i64>)>) -> HashMap<Under<W>, i64> {
+    found.into_iter().map(|(key, counts)| (key, counts.into_iter().sum())).collect()
+}
+
 /// The totals of [`by_wish`]: a number for every key, 0 where nothing was found.
-pub fn totals<W: Clone + Eq + Hash>(keys: &[Under<W>], found: Vec<(Under<W>, i64)>) -> HashMap<Under<W>, i64> {
+pub fn totals<W: Clone + Eq + Hash>(keys: &[Under<W>], found: Vec<(Under<W>, Vec<i64>)>) -> HashMap<Under<W>, i64> {
     let mut totals: HashMap<_, i64> = keys.iter().map(|key| (key.clone(), 0)).collect();
-    totals.extend(found);
+    totals.extend(counts(found));
     totals
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     store::{self, Parent, Slice},
-    types::{Task, TaskFind},
+    types::{ShownTask, Task, TaskFind},
 };
 use crate::{
     access::{On, Permission},
@@ -37,13 +37,13 @@ pub struct TasksUnder;
 
 impl Batch for TasksUnder {
     type Key = Under<(Parent, TaskFind, Slice)>;
-    type Value = Vec<Task>;
+    type Value = Vec<ShownTask>;
 
     async fn load(
         tx: &TenantTx,
         ctx: &RequestContext,
         keys: &[Self::Key],
-    ) -> Result<HashMap<Self::Key, Vec<Task>>, DbError> {
+    ) -> Result<HashMap<Self::Key, Vec<ShownTask>>, DbError> {
         let reach = &ctx.reach(Permission::TasksRead);
         let found = by_wish(keys, |(parent, find, slice), parents| async move {
             store::children(tx, parent, parents, &find, reach, &slice).await

@@ -6,7 +6,7 @@ pub use super::store::Parent;
 use super::{
     loaders::{TaskById, TasksCounted, TasksUnder},
     store::{self, Place, Slice},
-    types::{Task, TaskChanges, TaskDraft, TaskFind, TaskSort, TaskState},
+    types::{ShownTask, Task, TaskChanges, TaskDraft, TaskFind, TaskSort, TaskState},
 };
 use crate::{
     access::{On, Permission},
@@ -50,6 +50,8 @@ pub struct TaskList {
     pub descending: bool,
     /// Which part.
     pub page: PageRequest,
+    /// Whether more of them is asked for than [`TaskLine`](super::types::TaskLine) has.
+    pub whole: bool,
 }
 
 impl TaskList {
@@ -62,12 +64,14 @@ impl TaskList {
             }
         };
         let descending = self.descending ^ (self.page.direction == Direction::Backward);
-        Ok(Slice { sort: self.sort, descending, after, limit: self.page.fetch() })
+        Ok(Slice { sort: self.sort, descending, after, limit: self.page.fetch(), whole: self.whole })
     }
 
-    fn into_page(self, cursors: ListCursors, rows: Vec<Task>) -> Page<Task> {
+    fn into_page(self, cursors: ListCursors, rows: Vec<ShownTask>) -> Page<ShownTask> {
         let sort = self.sort;
-        Page::of_rows(rows, &self.page, move |task: &Task| cursors.seal(&Place::of(task, sort), task.id.uuid()))
+        Page::of_rows(rows, &self.page, move |ShownTask { line, .. }: &ShownTask| {
+            cursors.seal(&Place::of(line, sort), line.id.uuid())
+        })
     }
 }
 
@@ -75,7 +79,7 @@ impl TaskList {
 ///
 /// # Errors
 /// `INVALID_CURSOR`; [`Error::Db`].
-pub async fn list(services: &Services, scope: &Arc<ReadScope>, list: TaskList) -> Result<Page<Task>, Error> {
+pub async fn list(services: &Services, scope: &Arc<ReadScope>, list: TaskList) -> Result<Page<ShownTask>, Error> {
     let ctx = scope.ctx();
     let tenant = ctx.tenant()?.id;
     let cursors = services.cursors.list(Some(tenant), "Query.tasks", &list.find, list.sort.key(list.descending));
@@ -102,7 +106,7 @@ pub async fn list_under(
     parent: Parent,
     parent_id: impl Id,
     list: TaskList,
-) -> Result<Page<Task>, Error> {
+) -> Result<Page<ShownTask>, Error> {
     let ctx = scope.ctx();
     let field = match parent {
         Parent::Project => "Project.tasks",

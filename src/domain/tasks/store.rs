@@ -7,7 +7,7 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::types::{NewTask, Task, TaskChanges, TaskFind, TaskSort, TaskState};
+use super::types::{NewTask, ShownTask, Task, TaskChanges, TaskFind, TaskLine, TaskSort, TaskState};
 use crate::{
     access::Reach,
     db::{DbError, Raw, TenantSql, TenantTx, WriteTx, tables::tasks},
@@ -28,7 +28,7 @@ pub enum Place {
 
 impl Place {
     /// Where this task stands in the order.
-    pub fn of(task: &Task, sort: TaskSort) -> Self {
+    pub fn of(task: &TaskLine, sort: TaskSort) -> Self {
         match sort {
             TaskSort::CreatedAt => Self::CreatedAt(task.created_at),
             // The same stand-in as the generated column `due_sort`.
@@ -46,6 +46,8 @@ pub struct Slice {
     pub(crate) descending: bool,
     pub(crate) after: Option<(Place, TaskId)>,
     pub(crate) limit: i64,
+    /// Whether more is asked for than [`TaskLine`] has.
+    pub(crate) whole: bool,
 }
 
 /// Tasks with these ids, in no particular order. Unknown and foreign ids are absent. One statement.
@@ -93,32 +95,51 @@ macro_rules! filtered {
     }};
 }
 
+/// The rows of a selection of tasks in this slice's part of its order.
+macro_rules! rows {
+    ($query:expr, $slice:expr) => {{
+        let (query, slice): (_, Slice) = ($query, $slice);
+        let (query, after, descending) = (query.limit(slice.limit), slice.after, slice.descending);
+        match slice.sort {
+            TaskSort::CreatedAt => {
+                let after = after.and_then(|(place, id)| match place {
+                    Place::CreatedAt(at) => Some((at, id)),
+                    _ => None,
+                });
+                keyset!(query, tasks::created_at, tasks::id, descending, after).load().await
+            }
+            TaskSort::DueOn => {
+                let after = after.and_then(|(place, id)| match place {
+                    Place::DueOn(day) => Some((day, id)),
+                    _ => None,
+                });
+                keyset!(query, tasks::due_sort, tasks::id, descending, after).load().await
+            }
+            TaskSort::Title => {
+                let after = after.and_then(|(place, id)| match place {
+                    Place::Title(title) => Some((title, id)),
+                    _ => None,
+                });
+                keyset!(query, tasks::title, tasks::id, descending, after).load().await
+            }
+        }
+    }};
+}
+
 /// One page of the tasks that the caller can reach. One statement.
-pub(crate) async fn page(tx: &TenantTx, find: &TaskFind, reach: &Reach, slice: Slice) -> Result<Vec<Task>, DbError> {
-    let query = filtered!(tx, find, reach).select(Task::as_select()).limit(slice.limit);
-    let (after, descending) = (slice.after, slice.descending);
-    match slice.sort {
-        TaskSort::CreatedAt => {
-            let after = after.and_then(|(place, id)| match place {
-                Place::CreatedAt(at) => Some((at, id)),
-                _ => None,
-            });
-            keyset!(query, tasks::created_at, tasks::id, descending, after).load().await
-        }
-        TaskSort::DueOn => {
-            let after = after.and_then(|(place, id)| match place {
-                Place::DueOn(day) => Some((day, id)),
-                _ => None,
-            });
-            keyset!(query, tasks::due_sort, tasks::id, descending, after).load().await
-        }
-        TaskSort::Title => {
-            let after = after.and_then(|(place, id)| match place {
-                Place::Title(title) => Some((title, id)),
-                _ => None,
-            });
-            keyset!(query, tasks::title, tasks::id, descending, after).load().await
-        }
+pub(crate) async fn page(
+    tx: &TenantTx,
+    find: &TaskFind,
+    reach: &Reach,
+    slice: Slice,
+) -> Result<Vec<ShownTask>, DbError> {
+    let query = filtered!(tx, find, reach);
+    if slice.whole {
+        let rows: Vec<Task> = rows!(query.select(Task::as_select()), slice)?;
+        Ok(rows.into_iter().map(ShownTask::from).collect())
+    } else {
+        let rows: Vec<TaskLine> = rows!(query.select(TaskLine::as_select()), slice)?;
+        Ok(rows.into_iter().map(ShownTask::from).collect())
     }
 }
 
@@ -235,7 +256,8 @@ fn under<'t>(
         .given::<Date, _>(" AND t.due_on <= {}", find.due_to)
 }
 
-/// One page of tasks under each parent, in reading order. One statement, whatever the number of parents.
+/// One page of tasks under each parent, in reading order; whole ones under several. One statement, whatever the number of
+/// parents.
 pub(crate) async fn children(
     tx: &TenantTx,
     parent: Parent,
@@ -243,7 +265,7 @@ pub(crate) async fn children(
     find: &TaskFind,
     reach: &Reach,
     slice: &Slice,
-) -> Result<Vec<(Uuid, Task)>, DbError> {
+) -> Result<Vec<(Uuid, ShownTask)>, DbError> {
     // One parent is a condition like any other: the rows come straight out of the index.
     if let [one] = *parents {
         let mut find = find.clone();
@@ -271,7 +293,7 @@ pub(crate) async fn children(
         raw = raw.bind::<SqlUuid, _>(*id);
     }
     let rows: Vec<ChildRow> = raw.then(text.page).bind::<BigInt, _>(slice.limit).then(") AS child").load().await?;
-    Ok(rows.into_iter().map(|row| (row.parent_id, row.child)).collect())
+    Ok(rows.into_iter().map(|row| (row.parent_id, row.child.into())).collect())
 }
 
 /// How many tasks are under each parent; counting stops behind `most`. One statement.

@@ -64,6 +64,82 @@ pub struct Task {
     pub updated_at: DateTime<Utc>,
 }
 
+/// What every list shows of a task: what its orders and their cursors are made of, and where it stands.
+#[derive(Clone, Debug, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = tasks)]
+pub struct TaskLine {
+    /// Its id.
+    pub id: TaskId,
+    /// One line.
+    pub title: String,
+    /// Where it stands.
+    pub state: TaskState,
+    /// The day it is due.
+    pub due_on: Option<NaiveDate>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What a list reads only if somebody asks for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskRest {
+    /// The project it belongs to.
+    pub project_id: ProjectId,
+    /// The workspace of that project.
+    pub workspace_id: WorkspaceId,
+    /// More, or empty.
+    pub description: String,
+    /// Estimated size, 0 to 100.
+    pub points: Option<i32>,
+    /// The member who works on it.
+    pub assignee_member_id: Option<MemberId>,
+    /// When it was done.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// Grows with every change.
+    pub version: i32,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A task as far as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShownTask {
+    /// What is always there.
+    pub line: TaskLine,
+    /// Absent if nobody asked for any of it.
+    pub rest: Option<TaskRest>,
+}
+
+impl From<TaskLine> for ShownTask {
+    fn from(line: TaskLine) -> Self {
+        Self { line, rest: None }
+    }
+}
+
+impl From<Task> for ShownTask {
+    fn from(task: Task) -> Self {
+        Self {
+            line: TaskLine {
+                id: task.id,
+                title: task.title,
+                state: task.state,
+                due_on: task.due_on,
+                created_at: task.created_at,
+            },
+            rest: Some(TaskRest {
+                project_id: task.project_id,
+                workspace_id: task.workspace_id,
+                description: task.description,
+                points: task.points,
+                assignee_member_id: task.assignee_member_id,
+                completed_at: task.completed_at,
+                version: task.version,
+                updated_at: task.updated_at,
+            }),
+        }
+    }
+}
+
 impl Effect for Task {
     type Key = TaskId;
     fn key(&self) -> TaskId {

@@ -11,7 +11,7 @@ use crate::{
     access::{On, Permission},
     context::RequestContext,
     db::{DbError, TenantTx},
-    domain::reading::{Batch, Under, by_wish, pages, totals},
+    domain::reading::{Batch, Under, by_wish, counts, pages, totals},
     graphql::connection::MAX_COUNTED,
     ids::{Id, WorkspaceId},
 };
@@ -108,7 +108,7 @@ impl Batch for MembersCounted {
             let parents = with_visible_members(ctx, parents);
             async move { store::count_members(tx, parents, MAX_COUNTED).await }
         });
-        Ok(found.await?.into_iter().collect())
+        Ok(counts(found.await?))
     }
 }
 

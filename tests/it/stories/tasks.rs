@@ -130,3 +130,44 @@ async fn malformed_ids_are_refused_before_any_look_up() {
         assert_eq!(reply.body["data"]["tenant"]["id"], tenant.id.to_string(), "one refused field blanks no other");
     }
 }
+
+/// A list reads no more of its tasks than is selected, whichever way that is written.
+#[tokio::test]
+async fn a_list_shows_of_a_task_what_the_task_itself_shows() {
+    let app = TestApp::start().await;
+    let tenant = app.tenant().await;
+    let project = tenant.project("Atlas").await;
+    let member = tenant.member("member").await.member;
+    let input = json!({ "projectId": project, "title": "Draw", "description": "In ink", "state": "DONE", "points": 5,
+        "dueOn": "2031-02-03", "assigneeId": member });
+    let task = tenant.owner.mutate("taskCreate", "task { id }", input).await.at("/task/id");
+
+    let kind = "{ __type(name: \"Task\") { fields { name type { kind name ofType { kind } } } } }";
+    let kind = tenant.owner.query(kind, json!({})).await;
+    let fields = kind.data()["__type"]["fields"].as_array().expect("fields").iter().map(|field| {
+        let name = field["name"].as_str().expect("a name");
+        let named = if field["type"]["kind"] == "NON_NULL" { &field["type"]["ofType"] } else { &field["type"] };
+        if named["kind"] == "OBJECT" { format!("{name} {{ id }}") } else { name.to_owned() }
+    });
+    for field in fields {
+        let list = format!(
+            "nodes {{ ... on Task @include(if: true) {{ it: {field} }} }} edges {{ node {{ ...of }} }} \
+             more: edges {{ node {{ id }} again: node {{ it: {field} }} }}"
+        );
+        let document = format!(
+            "query($id: ID!, $w: ID!, $p: ID!, $m: ID!) {{ task(id: $id) {{ ...of }} all: tasks {{ {list} }} \
+             workspace(id: $w) {{ tasks {{ {list} }} tasks {{ nodes {{ title }} }} }} project(id: $p) {{ tasks {{ {list} }} }} \
+             member(id: $m) {{ tasks: assignedTasks {{ {list} }} }} }} fragment of on Task {{ it: {field} }}"
+        );
+        let ids = json!({ "id": task, "w": tenant.workspace, "p": project, "m": member });
+        let reply = tenant.owner.query(&document, ids).await;
+        let expected = &reply.data()["task"]["it"];
+        assert!(!expected.is_null(), "{field}");
+        for list in ["/all", "/workspace/tasks", "/project/tasks", "/member/tasks"] {
+            let list = reply.data().pointer(list).expect("a list");
+            for place in ["/nodes/0/it", "/edges/0/node/it", "/more/0/again/it"] {
+                assert_eq!(list.pointer(place), Some(expected), "{field} at {place}: {list:#}");
+            }
+        }
+    }
+}

@@ -126,7 +126,7 @@ impl MemberNode {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Answer<TaskConnection> {
         let page = async {
-            let list = task_list(filter, order_by, PageArgs { first, after, last, before })?;
+            let list = task_list(filter, order_by, PageArgs { first, after, last, before }, &Ahead::items(ctx))?;
             let (scope, parent) = (gql::scope(ctx), tasks::service::Parent::Assignee);
             let page = tasks::service::list_under(gql::services(ctx), &scope, parent, self.0.id, list).await?;
             Ok(Some(task_connection(page)))

@@ -7,7 +7,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 
 use super::{
     service::{self, TaskList},
-    types::{Task, TaskFind, TaskSort, TaskState},
+    types::{ShownTask, Task, TaskFind, TaskRest, TaskSort, TaskState},
 };
 use crate::{
     access::Permission::{MembersRead, ProjectsRead, TasksRead, WorkspacesRead},
@@ -23,6 +23,7 @@ use crate::{
     graphql::{
         PageArgs,
         directives::{PAGED, list_size, requires_scopes, tenant_scoped},
+        error::ApiError,
         ids::parse,
         scalars::{Date, DateTime},
     },
@@ -31,7 +32,26 @@ pub use mutations::TasksMutation;
 pub use subscription::{TaskChangeNode, TasksSubscription};
 
 /// A task of a project.
-pub struct TaskNode(pub Task);
+pub struct TaskNode(pub ShownTask);
+
+/// The fields of a task that [`TaskLine`](super::types::TaskLine) is enough for.
+const OF_LINE: [&str; 6] = ["__typename", "id", "title", "state", "dueOn", "createdAt"];
+
+impl TaskNode {
+    /// What only those have read who select a field outside [`OF_LINE`].
+    fn rest(&self) -> Result<&TaskRest, ApiError> {
+        self.0.rest.as_ref().ok_or_else(|| {
+            tracing::error!("a field of a task was asked for that its list did not foresee");
+            ApiError::internal()
+        })
+    }
+}
+
+impl From<Task> for TaskNode {
+    fn from(task: Task) -> Self {
+        Self(task.into())
+    }
+}
 
 /// A task of a project.
 #[Object(
@@ -42,73 +62,78 @@ pub struct TaskNode(pub Task);
 impl TaskNode {
     /// Its id.
     pub async fn id(&self) -> ID {
-        self.0.id.into()
+        self.0.line.id.into()
     }
 
     /// One line.
     async fn title(&self) -> &str {
-        &self.0.title
+        &self.0.line.title
     }
 
     /// More about it; empty if nothing was said.
-    async fn description(&self) -> &str {
-        &self.0.description
+    async fn description(&self) -> Result<&str> {
+        Ok(&self.rest()?.description)
     }
 
     /// Where it stands.
     async fn state(&self) -> TaskState {
-        self.0.state
+        self.0.line.state
     }
 
     /// Estimated size, 0 to 100.
-    async fn points(&self) -> Option<i32> {
-        self.0.points
+    async fn points(&self) -> Result<Option<i32>> {
+        Ok(self.rest()?.points)
     }
 
     /// The day it is due.
     async fn due_on(&self) -> Option<Date> {
-        self.0.due_on.map(Date)
+        self.0.line.due_on.map(Date)
     }
 
     /// When it was completed.
-    async fn completed_at(&self) -> Option<DateTime> {
-        self.0.completed_at.map(DateTime)
+    async fn completed_at(&self) -> Result<Option<DateTime>> {
+        Ok(self.rest()?.completed_at.map(DateTime))
     }
 
     /// Grows with every change; send it back with yours to notice those of others.
-    async fn version(&self) -> i32 {
-        self.0.version
+    async fn version(&self) -> Result<i32> {
+        Ok(self.rest()?.version)
     }
 
     /// When it was created.
     async fn created_at(&self) -> DateTime {
-        DateTime(self.0.created_at)
+        DateTime(self.0.line.created_at)
     }
 
     /// When it was last changed.
-    async fn updated_at(&self) -> DateTime {
-        DateTime(self.0.updated_at)
+    async fn updated_at(&self) -> Result<DateTime> {
+        Ok(DateTime(self.rest()?.updated_at))
     }
 
     /// The project it belongs to; null if you may not see it.
     #[graphql(directive = requires_scopes::apply(ProjectsRead))]
     async fn project(&self, ctx: &Context<'_>) -> Answer<ProjectNode> {
-        let found = projects::service::find(&gql::scope(ctx), self.0.project_id).await;
-        answer(found.map(|found| found.map(ProjectNode)))
+        let found = async { projects::service::find(&gql::scope(ctx), self.rest()?.project_id).await };
+        answer(found.await.map(|found| found.map(ProjectNode)))
     }
 
     /// The workspace of its project; null if you may not see it.
     #[graphql(directive = requires_scopes::apply(WorkspacesRead))]
     async fn workspace(&self, ctx: &Context<'_>) -> Answer<WorkspaceNode> {
-        let found = workspaces::service::find(&gql::scope(ctx), self.0.workspace_id).await;
-        answer(found.map(|found| found.map(WorkspaceNode)))
+        let found = async { workspaces::service::find(&gql::scope(ctx), self.rest()?.workspace_id).await };
+        answer(found.await.map(|found| found.map(WorkspaceNode)))
     }
 
     /// The member who works on it; null if nobody does, or if you may not see them.
     #[graphql(directive = requires_scopes::apply(MembersRead))]
     async fn assignee(&self, ctx: &Context<'_>) -> Answer<MemberNode> {
-        let assignee = self.0.assignee_member_id?;
-        answer(members::service::find(&gql::scope(ctx), assignee).await.map(|found| found.map(MemberNode)))
+        let found = async {
+            match self.rest()?.assignee_member_id {
+                Some(assignee) => members::service::find(&gql::scope(ctx), assignee).await,
+                None => Ok(None),
+            }
+        };
+        answer(found.await.map(|found| found.map(MemberNode)))
     }
 }
 
@@ -165,8 +190,13 @@ pub struct TaskOrder {
     direction: gql::OrderDirection,
 }
 
-/// Puts the arguments of a list of tasks together.
-pub fn task_list(filter: Option<TaskFilter>, order: Option<TaskOrder>, page: PageArgs) -> Result<TaskList, Error> {
+/// Puts the arguments of a list of tasks together; `items` is what is selected of them.
+pub fn task_list(
+    filter: Option<TaskFilter>,
+    order: Option<TaskOrder>,
+    page: PageArgs,
+    items: &Ahead<'_>,
+) -> Result<TaskList, Error> {
     let order = order.unwrap_or(TaskOrder { field: TaskOrderField::CreatedAt, direction: gql::OrderDirection::Desc });
     Ok(TaskList {
         find: filter.unwrap_or_default().find()?,
@@ -177,32 +207,34 @@ pub fn task_list(filter: Option<TaskFilter>, order: Option<TaskOrder>, page: Pag
         },
         descending: order.direction == gql::OrderDirection::Desc,
         page: page.check()?,
+        whole: !items.are_among(&OF_LINE),
     })
 }
 
 /// The page in the form of the API.
-pub fn task_connection(page: crate::graphql::Page<Task>) -> TaskConnection {
+pub fn task_connection(page: crate::graphql::Page<ShownTask>) -> TaskConnection {
     TaskConnection(page.map(TaskNode, |node| &node.0))
 }
 
 /// Loads what the field that gives these tasks selects of them, in one flight.
-pub async fn look_ahead(ctx: &Context<'_>, scope: &ReadScope, tasks: &[Task]) {
+pub async fn look_ahead(ctx: &Context<'_>, scope: &ReadScope, tasks: &[ShownTask]) {
     let items = Ahead::items(ctx);
     let (project, assignee) = (items.field("project"), items.field("assignee"));
+    let rest = || tasks.iter().filter_map(|task| task.rest.as_ref());
     let projects = async {
         if project.exists() {
-            scope.look_ahead::<ProjectById>(gql::keys(tasks.iter().map(|task| task.project_id))).await;
+            scope.look_ahead::<ProjectById>(gql::keys(rest().map(|task| task.project_id))).await;
         }
     };
     let workspaces = async {
         // The workspace of the project is the workspace of the task.
         if items.field("workspace").exists() || project.field("workspace").exists() {
-            scope.look_ahead::<WorkspaceById>(gql::keys(tasks.iter().map(|task| task.workspace_id))).await;
+            scope.look_ahead::<WorkspaceById>(gql::keys(rest().map(|task| task.workspace_id))).await;
         }
     };
     let assignees = async {
         if assignee.exists() {
-            let ids = gql::keys(tasks.iter().filter_map(|task| task.assignee_member_id));
+            let ids = gql::keys(rest().filter_map(|task| task.assignee_member_id));
             members::graphql::look_ahead(scope, ids, &assignee).await;
         }
     };
@@ -218,7 +250,7 @@ impl TasksQuery {
     /// The task with this id, or null if there is none you may see.
     #[graphql(directive = requires_scopes::apply(TasksRead), directive = tenant_scoped::apply())]
     async fn task(&self, ctx: &Context<'_>, #[graphql(desc = "The task's id.")] id: ID) -> Answer<TaskNode> {
-        let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(TaskNode)) };
+        let found = async { Ok(service::find(&gql::scope(ctx), parse(&id)?).await?.map(TaskNode::from)) };
         answer(found.await)
     }
 
@@ -240,7 +272,7 @@ impl TasksQuery {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Answer<TaskConnection> {
         let page = async {
-            let list = task_list(filter, order_by, PageArgs { first, after, last, before })?;
+            let list = task_list(filter, order_by, PageArgs { first, after, last, before }, &Ahead::items(ctx))?;
             let scope = gql::scope(ctx);
             let page = service::list(gql::services(ctx), &scope, list).await?;
             look_ahead(ctx, &scope, &page.items).await;

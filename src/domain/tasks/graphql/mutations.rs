@@ -186,7 +186,7 @@ impl TasksMutation {
         gql::payload(
             written.await,
             async |id| again(ctx, id).await,
-            |task, user_errors| TaskCreatePayload { task: task.map(TaskNode), user_errors },
+            |task, user_errors| TaskCreatePayload { task: task.map(TaskNode::from), user_errors },
         )
         .await
     }
@@ -217,7 +217,7 @@ impl TasksMutation {
         gql::payload(
             written.await,
             async |id| again(ctx, id).await,
-            |task, user_errors| TaskUpdatePayload { task: task.map(TaskNode), user_errors },
+            |task, user_errors| TaskUpdatePayload { task: task.map(TaskNode::from), user_errors },
         )
         .await
     }
@@ -241,7 +241,7 @@ impl TasksMutation {
         gql::payload(
             written.await,
             async |id| again(ctx, id).await,
-            |task, user_errors| TaskAssignPayload { task: task.map(TaskNode), user_errors },
+            |task, user_errors| TaskAssignPayload { task: task.map(TaskNode::from), user_errors },
         )
         .await
     }
@@ -263,7 +263,7 @@ impl TasksMutation {
         gql::payload(
             written.await,
             async |id| again(ctx, id).await,
-            |task, user_errors| TaskCompletePayload { task: task.map(TaskNode), user_errors },
+            |task, user_errors| TaskCompletePayload { task: task.map(TaskNode::from), user_errors },
         )
         .await
     }
@@ -285,7 +285,7 @@ impl TasksMutation {
         gql::payload(
             written.await,
             async |id| again(ctx, id).await,
-            |task, user_errors| TaskDeletePayload { task: task.map(TaskNode), user_errors },
+            |task, user_errors| TaskDeletePayload { task: task.map(TaskNode::from), user_errors },
         )
         .await
     }

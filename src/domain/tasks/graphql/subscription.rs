@@ -70,7 +70,7 @@ impl TaskChangeNode {
     /// you may not see it any more.
     async fn task(&self) -> Option<TaskNode> {
         let task = self.event.task.clone()?;
-        self.now.can(TasksRead, On::Workspace(task.workspace_id)).then_some(TaskNode(task))
+        self.now.can(TasksRead, On::Workspace(task.workspace_id)).then(|| TaskNode::from(task))
     }
 }
 

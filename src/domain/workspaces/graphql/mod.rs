@@ -190,7 +190,7 @@ impl WorkspaceNode {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Answer<TaskConnection> {
         let page = async {
-            let list = task_list(filter, order_by, PageArgs { first, after, last, before })?;
+            let list = task_list(filter, order_by, PageArgs { first, after, last, before }, &Ahead::items(ctx))?;
             let scope = gql::scope(ctx);
             scope.prime::<WorkspaceById>([(self.0.id, self.0.clone())]);
             let services = gql::services(ctx);
@@ -266,7 +266,7 @@ pub fn workspace_connection(page: Page<Workspace>) -> WorkspaceConnection {
 fn foresee_lists(ctx: &Context<'_>, scope: &Arc<ReadScope>, id: WorkspaceId) {
     let services = gql::services(ctx);
     for of in Arguments::of(ctx, "tasks") {
-        if let Ok(list) = task_list(of.get("filter"), of.get("orderBy"), of.page()) {
+        if let Ok(list) = task_list(of.get("filter"), of.get("orderBy"), of.page(), &of.items()) {
             gql::foresee(tasks::service::list_under(services, scope, Parent::Workspace, id, list));
         }
     }
