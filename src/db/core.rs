@@ -9,7 +9,7 @@ use std::{
     future::poll_fn,
     pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst},
     },
     task::{Context, Poll, Waker},
@@ -30,122 +30,12 @@ use diesel_async::{
 };
 use futures::{TryStreamExt, future::BoxFuture};
 
-use super::{DbError, pool::Tls};
-use crate::{
-    ids::{Id, UserId},
-    telemetry::SqlFigures,
+use super::{
+    DbError,
+    pool::Tls,
+    stats::{Holding, Stats, nanoseconds},
 };
-
-/// What one request cost the database so far; shared by all of its transactions.
-#[derive(Debug, Default)]
-pub struct Stats {
-    statements: AtomicU32,
-    flights: AtomicU32,
-    rows: AtomicU32,
-    holding: AtomicU32,
-    waited_ns: AtomicU64,
-    queued_ns: AtomicU64,
-    /// The slowest statements, where they are kept.
-    slowest: Option<Mutex<Vec<TracedStatement>>>,
-}
-
-/// A statement as it was sent, without its values.
-#[derive(Clone, Debug)]
-pub struct TracedStatement {
-    /// Its text, with `$1` in the place of values.
-    pub text: String,
-    /// From its leaving to its answer, or to the moment at which nobody waited for it any more.
-    pub took: Duration,
-}
-
-/// How many of the slowest statements of a request are kept.
-const SLOWEST: usize = 3;
-
-impl Stats {
-    /// SQL statements sent, without `BEGIN`, `SET LOCAL` and `COMMIT`.
-    pub fn statements(&self) -> u32 {
-        self.statements.load(SeqCst)
-    }
-    /// Times the request had to wait for PostgreSQL: statements that left together count once.
-    pub fn flights(&self) -> u32 {
-        self.flights.load(SeqCst)
-    }
-    /// Rows that came back.
-    pub fn rows(&self) -> u32 {
-        self.rows.load(SeqCst)
-    }
-
-    /// How long the request waited for PostgreSQL: statements that ran at the same time count once. What is not waited
-    /// for, the end of a read, is not in it.
-    pub fn waited(&self) -> Duration {
-        Duration::from_nanos(self.waited_ns.load(SeqCst))
-    }
-
-    /// How long the request waited for free connections.
-    pub fn queued(&self) -> Duration {
-        Duration::from_nanos(self.queued_ns.load(SeqCst))
-    }
-
-    /// All of it.
-    pub fn figures(&self) -> SqlFigures {
-        SqlFigures {
-            statements: self.statements(),
-            flights: self.flights(),
-            rows: self.rows(),
-            waited: self.waited(),
-            queued: self.queued(),
-        }
-    }
-
-    pub(super) fn queued_for(&self, time: Duration) {
-        self.queued_ns.fetch_add(nanoseconds(time), SeqCst);
-    }
-
-    /// Figures that also keep the slowest statements. Each statement's text is built once more for that.
-    pub fn traced() -> Self {
-        Self { slowest: Some(Mutex::default()), ..Self::default() }
-    }
-
-    /// The slowest statements, the slowest first; none unless they are [`traced`](Self::traced).
-    pub fn slowest(&self) -> Vec<TracedStatement> {
-        let slowest = self.slowest.as_ref().map(|slowest| slowest.lock().unwrap_or_else(PoisonError::into_inner));
-        slowest.map(|slowest| slowest.clone()).unwrap_or_default()
-    }
-
-    fn trace(&self, text: String, took: Duration) {
-        let Some(slowest) = &self.slowest else { return };
-        let mut slowest = slowest.lock().unwrap_or_else(PoisonError::into_inner);
-        slowest.push(TracedStatement { text, took });
-        slowest.sort_by_key(|statement| std::cmp::Reverse(statement.took));
-        slowest.truncate(SLOWEST);
-    }
-
-    fn waited_for(&self, time: Duration) {
-        self.waited_ns.fetch_add(nanoseconds(time), SeqCst);
-    }
-
-    /// Marks that the request holds a connection now; refuses if it holds one already, because a request that waits
-    /// for a second connection while holding the first can starve the pool for ever.
-    pub(super) fn hold(self: &Arc<Self>) -> Result<Holding, DbError> {
-        match self.holding.compare_exchange(0, 1, SeqCst, SeqCst) {
-            Ok(_) => Ok(Holding(Arc::clone(self))),
-            Err(_) => Err(DbError::WaitsWhileHolding),
-        }
-    }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Proof that a request holds its one connection.
-pub(super) struct Holding(Arc<Stats>);
-
-impl Drop for Holding {
-    fn drop(&mut self) {
-        self.0.holding.store(0, SeqCst);
-    }
-}
+use crate::ids::{Id, UserId};
 
 const FRESH: u8 = 0;
 const OPEN: u8 = 1;
@@ -276,7 +166,7 @@ impl Core {
                 .try_collect::<Vec<U>>()
                 .await
                 .inspect(|rows| {
-                    self.stats.rows.fetch_add(u32::try_from(rows.len()).unwrap_or(u32::MAX), SeqCst);
+                    self.stats.read(rows.len());
                 })
         }))
     }
@@ -297,7 +187,9 @@ impl Core {
 
     /// The statement's text, where the request keeps its slowest ones.
     fn text(&self, query: &impl QueryFragment<Pg>) -> Option<String> {
-        self.stats.slowest.as_ref()?;
+        if !self.stats.is_traced() {
+            return None;
+        }
         let mut text = PgQueryBuilder::default();
         query.to_sql(&mut text, &Pg).ok()?;
         Some(text.finish())
@@ -523,9 +415,9 @@ impl<'c> Running<'c> {
     fn enter(core: &'c Core, text: Option<String>) -> Self {
         let entered = core.opened.elapsed();
         core.sent.fetch_add(1, SeqCst);
-        core.stats.statements.fetch_add(1, SeqCst);
-        if core.in_flight.fetch_add(1, SeqCst) == 0 {
-            core.stats.flights.fetch_add(1, SeqCst);
+        let opens_flight = core.in_flight.fetch_add(1, SeqCst) == 0;
+        core.stats.sends(opens_flight);
+        if opens_flight {
             core.left_at.store(nanoseconds(entered), SeqCst);
         }
         Self { core, text, entered, finished: false }

@@ -30,6 +30,7 @@ mod raw;
 mod schema;
 pub mod scope;
 mod shares;
+mod stats;
 pub mod tables;
 mod text_enum;
 mod tx;
@@ -40,7 +41,6 @@ use secrecy::SecretString;
 
 pub use self::{
     client::ConnectError,
-    core::{Stats, TracedStatement},
     error::DbError,
     login::LoginError,
     notices::{Ears, Heard, ListenError, Listener, Lost, Notice},
@@ -48,6 +48,7 @@ pub use self::{
     pooler::{PoolerError, check as check_pooler},
     raw::{Raw, TenantSql},
     shares::use_share,
+    stats::{Stats, TracedStatement},
     tx::{Person, PersonTx, PlatformTx, Scope, TenantTx, WriteTx},
 };
 use crate::ids::{RequestId, UserId};

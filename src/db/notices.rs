@@ -89,8 +89,9 @@ impl Listener {
     pub fn new(url: &SecretString, channels: &[&'static str]) -> Result<Self, BadUrl> {
         let (mut config, tls) = pool::parse(url.expose_secret())?;
         config.application_name("tenantry listen").connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(10));
-        let listen = channels.iter().chain(&[PROOF]).map(|channel| format!("LISTEN {channel};")).collect();
-        Ok(Self { config, tls, listen })
+        let channels: String = channels.iter().chain(&[PROOF]).map(|channel| format!("LISTEN {channel};")).collect();
+        // It writes nothing but a notice to itself every second, which need not be on disk.
+        Ok(Self { config, tls, listen: format!("SET synchronous_commit = off; {channels}") })
     }
 
     /// Connects, listens, and waits for a notification that the pool of `db` sends: from then on none is missed until

@@ -6,9 +6,10 @@ use futures::future::BoxFuture;
 
 use super::{
     DbError,
-    core::{Core, Stats},
+    core::Core,
     pool::ConnectionPool,
     raw::{Raw, TenantSql},
+    stats::Stats,
 };
 use crate::ids::{Id, RequestId, TenantId, UserId};
 

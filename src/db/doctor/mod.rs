@@ -61,6 +61,8 @@ pub enum Rule {
     Partition,
     /// Fewer than three months of partitions lie ahead, or rows wait in the default partition.
     PartitionsAhead,
+    /// A trigger or a foreign key is switched off.
+    Trigger,
     /// A row of a global index leads nowhere.
     Orphan,
     /// The tables differ from those that the code was built with.
@@ -90,6 +92,7 @@ impl Rule {
         Self::View,
         Self::Partition,
         Self::PartitionsAhead,
+        Self::Trigger,
         Self::Orphan,
         Self::Schema,
     ];
@@ -117,6 +120,7 @@ impl Rule {
             Self::View => "view",
             Self::Partition => "partition",
             Self::PartitionsAhead => "partitions-ahead",
+            Self::Trigger => "trigger",
             Self::Orphan => "orphan",
             Self::Schema => "schema",
         }
@@ -191,6 +195,7 @@ pub async fn examine(url: &str) -> Result<Vec<Finding>, DoctorError> {
     findings.extend(access::check_functions(&client).await?);
     findings.extend(access::check_views(&client).await?);
     findings.extend(upkeep::check_partitions(&client, &catalogue).await?);
+    findings.extend(upkeep::check_triggers(&client).await?);
     findings.extend(upkeep::check_orphans(&client, &catalogue).await?);
     findings.extend(upkeep::check_schema(&client, &catalogue).await?);
     Ok(findings)

@@ -45,6 +45,29 @@ pub(super) async fn check_partitions(client: &Client, catalogue: &Catalogue) -> 
     Ok(findings)
 }
 
+/// Foreign keys are triggers too. What the caches know, the quotas and the indexes across tenants rest on others.
+pub(super) async fn check_triggers(client: &Client) -> Result<Vec<Finding>, Error> {
+    // A trigger of a partition is switched on by itself.
+    let sql = "SELECT t.tgrelid::regclass::text, quote_ident(t.tgname), t.tgisinternal, co.conname::text
+               FROM pg_trigger t
+               JOIN pg_class c ON c.oid = t.tgrelid
+               LEFT JOIN pg_constraint co ON co.oid = t.tgconstraint
+               WHERE t.tgenabled <> 'O' AND c.relnamespace = 'public'::regnamespace ORDER BY 1, 2";
+    let off = client.query(sql, &[]).await?;
+    Ok(off
+        .iter()
+        .map(|row| {
+            let (table, name, constraint): (String, String, Option<String>) = (row.get(0), row.get(1), row.get(3));
+            let problem = match constraint.filter(|_| row.get(2)) {
+                Some(constraint) => format!("the foreign key {constraint} is switched off"),
+                None => format!("the trigger {name} is switched off or changed"),
+            };
+            let fix = format!("ALTER TABLE {table} ENABLE TRIGGER {name};");
+            Finding::new(Rule::Trigger, table, problem, fix)
+        })
+        .collect())
+}
+
 pub(super) async fn check_orphans(client: &Client, catalogue: &Catalogue) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     for (index, column, target) in INDEXES {

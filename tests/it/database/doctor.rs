@@ -142,6 +142,9 @@ const CASES: &[Case] = &[
         "DO $$ BEGIN EXECUTE 'DROP TABLE events_' || to_char(now() AT TIME ZONE 'UTC' + interval '2 months', '\"y\"YYYY\"m\"MM'); END $$",
     ),
     case(Rule::PartitionsAhead, "audit_logs", "DROP TABLE audit_logs_default"),
+    case(Rule::Trigger, "plans", "ALTER TABLE plans DISABLE TRIGGER USER"),
+    case(Rule::Trigger, "tasks", "ALTER TABLE tasks DISABLE TRIGGER ALL"),
+    case(Rule::Trigger, "events", "ALTER TABLE events DISABLE TRIGGER USER"),
     case(
         Rule::Orphan,
         "api_key_index",
