@@ -35,6 +35,7 @@ def options():
     parser.add_argument("--verify-only", action="store_true", help="check the answers, measure nothing")
     parser.add_argument("--fresh", action="store_true", help="make and fill the databases anew")
     parser.add_argument("--write", action="store_true", help="write the document whatever was left out")
+    parser.add_argument("--train", action="store_true", help="load this server alone with requests of many kinds, for bin/release; writes nothing")
     parser.add_argument("--report", action="store_true", help="print the last results again; with --write also into the document")
     parser.add_argument("--work", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--tenantry", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
@@ -42,7 +43,9 @@ def options():
     chosen.is_whole = not (chosen.quick or chosen.only or chosen.verify_only) and chosen.queries == parser.get_default("queries")
     chosen.rounds = chosen.rounds or (1 if chosen.quick else 3)
     chosen.seconds = chosen.seconds or (2 if chosen.quick else 5)
-    sizes = chosen.tenants or ("1000" if chosen.quick else "1000,10000,100000" if chosen.large else "1000,10000")
+    if chosen.train:
+        chosen.only = ",".join(one.name for one in contestants.ALL if one.is_ours)
+    sizes = chosen.tenants or ("1000" if chosen.quick or chosen.train else "1000,10000,100000" if chosen.large else "1000,10000")
     chosen.sizes = [int(size) for size in sizes.split(",")]
     chosen.conns = [int(count) for count in chosen.conns.split(",")]
     chosen.queries = chosen.queries.split(",")
@@ -64,13 +67,14 @@ def enter(chosen, database, programs, results, running):
                 continue
             server = None
             try:
-                if size == chosen.sizes[0]:
+                if size == chosen.sizes[0] and not chosen.train:
                     results["talk"][contestant.name] = measure.talk(contestant, size, database, programs, queries)
                 server = contestants.Server(contestant, size, database, programs)
                 if server.process:
                     server.ask("q6" if contestant.is_ours else "q1", 1)
-                    time.sleep(1)
-                    if size == chosen.sizes[0]:
+                    if size == chosen.sizes[0] and not chosen.train:
+                        # What signing in has taken is given back within ten seconds.
+                        time.sleep(15)
                         results["at_rest"][contestant.name] = machine.resident_mb(server.process.pid)
                     for query in queries:
                         server.verify(query)
@@ -81,6 +85,15 @@ def enter(chosen, database, programs, results, running):
                 continue
             print(f"    {contestant.name}, {size:,} tenants: {', '.join(queries)}", flush=True)
             running.append((server, queries))
+
+
+def train(running):
+    """Requests of every kind for some seconds each, for a build that is watched."""
+    for server, queries in running:
+        server.bytes |= dict.fromkeys(contestants.TRAINING, 0)
+        for query in [*queries, *(contestants.TRAINING if len(queries) > 1 else ())]:
+            if measure.run(server, query, 16, 3, 1)["errors"]:
+                raise SystemExit(f"{server.contestant.name} answers {query} with errors")
 
 
 def measure_all(chosen, running, results):
@@ -149,6 +162,9 @@ def main():
             enter(chosen, database, contestants.programs(chosen.work, chosen.tenantry), results, running)
             if chosen.verify_only:
                 return
+            if chosen.train:
+                print("==> training", flush=True)
+                return train(running)
             print("==> measuring", flush=True)
             measure_all(chosen, running, results)
             if chosen.soak:

@@ -169,3 +169,16 @@ build_graphiql() {
         say "npm was not found: the server comes without GraphiQL (sudo apt-get install -y nodejs npm, version 20 or newer)"
     fi
 }
+
+# What puts a server under load: PostgreSQL, wrk, and a folder for both, bench_folder.
+need_bench() {
+    bench_folder=${BENCH_DIR:-$PWD/.tenantry/bench}
+    command -v python3 >/dev/null || need_packages python3
+    need_postgres
+    command -v wrk >/dev/null || need_packages wrk
+    mkdir -p "$bench_folder"
+    if [ "$(id -u)" = 0 ] && ! setpriv --reuid=postgres --regid=postgres --clear-groups test -x "$bench_folder"; then
+        fail "The user postgres cannot reach $bench_folder, and PostgreSQL does not run as root." \
+            "Name a folder that it can reach: BENCH_DIR=/var/tmp/tenantry-bench"
+    fi
+}
