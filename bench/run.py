@@ -97,7 +97,8 @@ def train(running):
 
 
 def measure_all(chosen, running, results):
-    """All in turn, again and again, so that the noise of the machine meets everybody alike."""
+    """All in turn, again and again, so that the noise of the machine meets everybody alike. Each asks for tenants of its
+    own, so that nobody finds in memory what another has just read."""
     cells = collections.defaultdict(list)
     for round in range(0 if not chosen.quick else 1, chosen.rounds + 1):
         warming = round == 0
@@ -107,13 +108,13 @@ def measure_all(chosen, running, results):
                     measure.visit(server)
         for query in chosen.queries:
             for connections in chosen.conns[:1] if warming else chosen.conns:
-                for server, queries in running:
+                for turn, (server, queries) in enumerate(running):
                     is_growth = server.size != chosen.sizes[0]
                     if query not in queries or (is_growth and connections != chosen.conns[0]):
                         continue
                     seconds = 1 if warming else chosen.seconds
                     try:
-                        result = measure.run(server, query, connections, seconds, 1000 * round + connections)
+                        result = measure.run(server, query, connections, seconds, 100_000 * turn + 1000 * round + connections)
                     except Exception as error:
                         print(f"    {server.contestant.name} {query} {connections}: {error}", flush=True)
                         continue
