@@ -24,7 +24,7 @@ GROWTH = ("limit-pipe", "floor-rows", "tenantry", "tenantry-cold")
 def options():
     parser = argparse.ArgumentParser(prog="bin/bench", description="Measures this server beside others; writes docs/performance.md.")
     parser.add_argument("--quick", action="store_true", help="a first look: 1 round of 2 seconds, 1,000 tenants; writes no document")
-    parser.add_argument("--large", action="store_true", help="also with 100,000 tenants; needs about 40 GB and an hour to fill")
+    parser.add_argument("--large", action="store_true", help="also with 100,000 tenants; needs about 35 GB and a quarter of an hour to fill")
     parser.add_argument("--tenants", metavar="N,…", help="numbers of tenants, the first for the table, the others for the growth")
     parser.add_argument("--only", metavar="NAME,…", help="only these contestants: " + ", ".join(one.name for one in contestants.ALL))
     parser.add_argument("--queries", metavar="Q,…", default=",".join(contestants.QUERIES), help="only these requests, q1 to q6")
