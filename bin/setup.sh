@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What bin/dev and bin/test need on a fresh Debian or Ubuntu; they source this file. Each function does nothing when
+# What the scripts of this folder need on a fresh Debian or Ubuntu; they source this file. Each function does nothing when
 # its thing is there. Rust alone is left to the user.
 
 # say WHAT: progress, on stderr, so that a command's own output stays clean.
@@ -170,9 +170,11 @@ build_graphiql() {
     fi
 }
 
-# What puts a server under load: PostgreSQL, wrk, and a folder for both, bench_folder.
+# Where a server is put under load.
+bench_folder=${BENCH_DIR:-$PWD/.tenantry/bench}
+
+# What puts it there: PostgreSQL, wrk, and that folder.
 need_bench() {
-    bench_folder=${BENCH_DIR:-$PWD/.tenantry/bench}
     command -v python3 >/dev/null || need_packages python3
     need_postgres
     command -v wrk >/dev/null || need_packages wrk
