@@ -78,6 +78,28 @@ async fn a_partitioned_table_is_reached_through_its_parent_only() {
     }
 }
 
+/// `docs/adr/0024-plans-for-large-tenants.md`.
+#[tokio::test]
+async fn plans_are_made_for_large_tenants_in_every_table_and_partition() {
+    let database = migrated().await;
+    let enrolled = "CREATE TABLE invoices (tenant_id uuid, id uuid, PRIMARY KEY (tenant_id, id));
+        CREATE TABLE readings (tenant_id uuid, id uuid, PRIMARY KEY (tenant_id, id)) PARTITION BY HASH (tenant_id);
+        CREATE TABLE readings_0 PARTITION OF readings FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+        SELECT app.enrol_table('invoices'), app.enrol_table('readings')";
+    database.run(MIGRATE, enrolled).await;
+    let client = database.connect(MIGRATE).await;
+    let later = "SELECT app.ensure_partitions(7)";
+    assert!(client.query_one(later, &[]).await.expect("partitions").get::<_, i32>(0) > 0);
+    let tables = "SELECT c.relname::text, a.attoptions @> '{n_distinct=100, n_distinct_inherited=100}'
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+        JOIN pg_policy p ON p.polrelid = c.oid AND p.polname = 'tenant_owner' WHERE c.relkind IN ('r', 'p')";
+    let tables = client.query(tables, &[]).await.expect("tables");
+    assert!(tables.len() > 40, "{} tables", tables.len());
+    for row in tables {
+        assert_eq!(row.get::<_, Option<bool>>(1), Some(true), "{}", row.get::<_, String>(0));
+    }
+}
+
 #[tokio::test]
 async fn what_would_break_isolation_is_refused_with_the_cure() {
     let database = migrated().await;
