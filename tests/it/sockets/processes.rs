@@ -336,6 +336,10 @@ async fn what_a_tenant_is_known_by_announces_its_changes() {
     use tenantry::db::{Heard, Listener};
     let database = crate::support::database::migrated().await;
     demo::fill(&database).await;
+    let gone = "00000000-0000-7000-8000-00000000dead";
+    let create =
+        format!("INSERT INTO tenants (id, slug, name, plan_id) SELECT '{gone}', 'gone', 'Gone', id FROM plans LIMIT 1");
+    database.run("tenantry", &create).await;
     let db = crate::transactions::ending::pool(&database, 1);
     let listener = Listener::new(&database.url("tenantry_app").into(), &["tenantry_tenants"]).expect("a URL");
     let mut ears = listener.connect(&db).await.expect("a connection");
@@ -345,6 +349,7 @@ async fn what_a_tenant_is_known_by_announces_its_changes() {
         ("UPDATE hostnames SET is_active = NOT is_active WHERE hostname = 'demo.test'", ACME),
         ("DELETE FROM hostnames WHERE hostname = 'demo.test'", ACME),
         ("UPDATE plans SET limits = '{\"ratePoints\": 7}'", "*"),
+        ("DELETE FROM tenants WHERE slug = 'gone'", gone),
     ] {
         database.run("tenantry", change).await;
         let heard = loop {
