@@ -74,6 +74,8 @@ BEGIN
             -- Statements here take milliseconds; compiling one takes longer.
             ('tenantry_app', 'jit', 'off'),
             ('tenantry_platform', 'jit', 'off'),
+            -- Starting a worker takes longer too, and one tenant's request would take several cores.
+            ('tenantry_app', 'max_parallel_workers_per_gather', '0'),
             -- A text holds only the conditions that are asked for: one plan is right for all values (docs/adr/0017).
             ('tenantry_app', 'plan_cache_mode', 'force_generic_plan'),
             ('tenantry_app', 'timezone', 'UTC'),

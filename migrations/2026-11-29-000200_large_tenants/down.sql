@@ -2,7 +2,8 @@ DO $$
 DECLARE
     relation regclass;
 BEGIN
-    FOR relation IN SELECT attrelid FROM pg_attribute WHERE attname = 'tenant_id' AND attoptions::text LIKE '%n_distinct%' LOOP
+    FOR relation IN SELECT a.attrelid FROM pg_attribute a JOIN pg_policy p ON p.polrelid = a.attrelid AND p.polname = 'tenant_owner'
+                    WHERE a.attname = 'tenant_id' AND a.attoptions @> '{n_distinct=100, n_distinct_inherited=100}' LOOP
         EXECUTE format('ALTER TABLE %s ALTER COLUMN tenant_id RESET (n_distinct, n_distinct_inherited)', relation);
     END LOOP;
 END

@@ -45,10 +45,20 @@ COMMENT ON FUNCTION app.enrol_table(text, text) IS
     'Gives a table the walls of a tenant table, and plans for large tenants; see docs/extending.md. Running it again changes nothing.';
 REVOKE ALL ON FUNCTION app.expect_large_tenants(regclass), app.enrol_table(text, text) FROM PUBLIC;
 
-SELECT app.expect_large_tenants(c.oid)
-FROM pg_class c
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
-WHERE c.relkind IN ('r', 'p')
-  AND EXISTS (SELECT FROM pg_policy p
-              WHERE p.polname = 'tenant_app'
-                AND p.polrelid IN (c.oid, (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = c.oid)));
+DO $$
+DECLARE
+    class record;
+BEGIN
+    FOR class IN SELECT c.oid::regclass AS relation, c.relkind = 'r' AND c.reltuples > 0 AS has_statistics
+                 FROM pg_class c
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+                 JOIN pg_policy p ON p.polrelid = c.oid AND p.polname = 'tenant_owner'
+                 WHERE c.relkind IN ('r', 'p') LOOP
+        PERFORM app.expect_large_tenants(class.relation);
+        -- Nothing else would analyse a table that hardly changes any more.
+        IF class.has_statistics THEN
+            EXECUTE format('ANALYZE %s', class.relation);
+        END IF;
+    END LOOP;
+END
+$$;

@@ -1,5 +1,5 @@
--- 1,000 tenants with a few rows in every table, three of them with 1,500 tasks more, one with hundreds of everything that is
--- asked for by its id. No table has more than 30,000 rows: up to that, ANALYZE reads a table whole, so that plans do not
+-- 1,000 tenants with a few rows in every table, three of them with 1,500 tasks more, one with hundreds of
+-- everything. No table has more than 30,000 rows: up to that, ANALYZE reads a table whole, so that plans do not
 -- depend on a sample.
 --
 -- Without triggers and foreign keys, because the rows are right by construction.
@@ -49,21 +49,22 @@ SELECT t.id, pg_temp.id(t.n, 3, w), 'workspace-' || w, 'Workspace ' || w || ' of
        CASE w WHEN 4 THEN 'private' ELSE 'tenant' END, CASE w WHEN 5 THEN at END, at + w * interval '1 minute', at
 FROM t, pg_temp.up_to(n, 8) w;
 INSERT INTO workspace_members (tenant_id, id, workspace_id, member_id, created_at)
-SELECT t.id, pg_temp.id(t.n, 10, i), pg_temp.id(t.n, 3, CASE WHEN i <= 8 THEN 1 ELSE 2 + i % 4 END), pg_temp.id(t.n, 4, 1 + (i - 1) % 8),
+SELECT t.id, pg_temp.id(t.n, 10, i), pg_temp.id(t.n, 3, CASE WHEN i <= 8 THEN 1 ELSE 2 + i % 4 END),
+       pg_temp.id(t.n, 4, CASE WHEN i > 16 THEN i ELSE 1 + (i - 1) % 8 END),
        at + i * interval '1 minute'
-FROM t, generate_series(1, 16) i;
+FROM t, pg_temp.up_to(n, 16) i;
 INSERT INTO groups (tenant_id, id, name, created_at) SELECT t.id, pg_temp.id(n, 11, g), 'Group ' || g, at + g * interval '1 minute' FROM t, pg_temp.up_to(n, 4) g;
 INSERT INTO group_members (tenant_id, group_id, member_id, created_at)
-SELECT t.id, pg_temp.id(n, 11, 1 + i % 4), pg_temp.id(n, 4, 1 + i % 8), at FROM t, generate_series(1, 8) i;
+SELECT t.id, pg_temp.id(n, 11, 1 + i % 4), pg_temp.id(n, 4, CASE WHEN i > 8 THEN i ELSE 1 + i % 8 END), at FROM t, pg_temp.up_to(n, 8) i;
 INSERT INTO service_accounts (tenant_id, id, name, owner_member_id, created_at)
 SELECT t.id, pg_temp.id(n, 12, a), 'Account ' || a, CASE a WHEN 1 THEN pg_temp.id(n, 4, 1) END, at + a * interval '1 minute' FROM t, pg_temp.up_to(n, 4) a;
 -- Everybody has a role in the whole tenant and another in a workspace; a group and an account have one each.
 INSERT INTO role_grants (tenant_id, id, member_id, group_id, service_account_id, role_id, workspace_id, expires_at, granted_by_member_id, created_at)
-SELECT t.id, pg_temp.id(n, 8, i), CASE WHEN i <= 16 THEN pg_temp.id(n, 4, 1 + i % 8) END, CASE i WHEN 17 THEN pg_temp.id(n, 11, 1) END,
+SELECT t.id, pg_temp.id(n, 8, i), CASE WHEN i <= 16 THEN pg_temp.id(n, 4, 1 + i % 8) WHEN i > 18 THEN pg_temp.id(n, 4, i) END, CASE i WHEN 17 THEN pg_temp.id(n, 11, 1) END,
        CASE i WHEN 18 THEN pg_temp.id(n, 12, 1) END, pg_temp.id(n, 7, CASE WHEN i <= 8 THEN 6 ELSE 1 + i % 12 END),
        CASE WHEN i > 8 THEN pg_temp.id(n, 3, 1 + i % 8) END, CASE i WHEN 9 THEN at END, CASE WHEN i > 12 THEN pg_temp.id(n, 4, 1) END,
        at + i * interval '1 minute'
-FROM t, generate_series(1, 18) i;
+FROM t, pg_temp.up_to(n, 18) i;
 
 INSERT INTO projects (tenant_id, id, workspace_id, name, owner_member_id, created_at, updated_at)
 SELECT t.id, pg_temp.id(t.n, 5, p), pg_temp.id(t.n, 3, 1 + p % 4), 'Project ' || p, CASE WHEN p > 4 THEN pg_temp.id(t.n, 4, 2) END, at + p * interval '1 minute', at
@@ -89,17 +90,17 @@ SELECT k.tenant_id, k.id, s FROM api_keys k, unnest(ARRAY['tasks:read', 'tasks:w
 INSERT INTO audit_logs (tenant_id, id, at, action, outcome, actor_kind, actor_id, workspace_id, target_kind, target_id, source, xact)
 SELECT t.id, pg_temp.new_id(n, 1, i), now(), 'task.action_' || i % 5, 'success', 'member', pg_temp.id(n, 4, 1 + i % 8), pg_temp.id(n, 3, 1 + i % 4), 'task',
        pg_temp.id(n, 6, i), 'api', n * 24 + i
-FROM t, generate_series(1, 24) i;
+FROM t, pg_temp.up_to(n, 24) i;
 INSERT INTO events (tenant_id, id, type, api_version, workspace_id, subject_id, payload, actor_kind, actor_id, audit_id, occurred_at, xact)
 SELECT tenant_id, id, 'task.created', '2026-11', workspace_id, target_id, '{}', actor_kind, actor_id, id, at, xact FROM audit_logs;
 INSERT INTO access_changes (tenant_id, id, at, audit_id, action, subject_kind, subject_id, group_id, role_id, workspace_id, actor_kind)
 SELECT t.id, pg_temp.new_id(n, 2, i), now(), pg_temp.new_id(n, 1, i), 'role_grant.create', 'member', pg_temp.id(n, 4, 1 + i % 8),
        CASE WHEN i > 12 THEN pg_temp.id(n, 11, 1) END, pg_temp.id(n, 7, 1 + i % 12), CASE WHEN i % 2 = 0 THEN pg_temp.id(n, 3, 1 + i % 4) END, 'member'
-FROM t, generate_series(1, 16) i;
+FROM t, pg_temp.up_to(n, 16) i;
 INSERT INTO idempotency_keys (tenant_id, principal, key, request_hash, created_at, expires_at)
-SELECT t.id, 'user', 'key ' || i, sha256(i::text::bytea), at + i * interval '1 minute', at + interval '1 day' + i * interval '1 minute' FROM t, generate_series(1, 6) i;
+SELECT t.id, 'user', 'key ' || i, sha256(i::text::bytea), at + i * interval '1 minute', at + interval '1 day' + i * interval '1 minute' FROM t, pg_temp.up_to(n, 6) i;
 INSERT INTO export_tickets (tenant_id, token_hash, kind, principal, expires_at, created_at)
-SELECT t.id, sha256((n || '.' || i)::bytea), 'access_review', 'user', at + i * interval '1 minute', at FROM t, generate_series(1, 4) i;
+SELECT t.id, sha256((n || '.' || i)::bytea), 'access_review', 'user', at + i * interval '1 minute', at FROM t, pg_temp.up_to(n, 4) i;
 INSERT INTO ownership_transfers (tenant_id, id, from_member_id, to_member_id, state, expires_at, resolved_at, created_at, updated_at)
 SELECT t.id, pg_temp.new_id(n, 3, i), pg_temp.id(n, 4, 1), pg_temp.id(n, 4, 1 + i), CASE i WHEN 1 THEN 'pending' ELSE 'cancelled' END, at + interval '7 days',
        CASE WHEN i > 1 THEN at END, at, at
