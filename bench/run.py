@@ -100,7 +100,7 @@ def measure_all(chosen, running, results):
     """All in turn, again and again, so that the noise of the machine meets everybody alike. Each asks for tenants of its
     own, so that nobody finds in memory what another has just read."""
     cells = collections.defaultdict(list)
-    for round in range(0 if not chosen.quick else 1, chosen.rounds + 1):
+    for round in range(chosen.rounds + 1):
         warming = round == 0
         if warming:
             for server, queries in running:
