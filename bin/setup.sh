@@ -83,6 +83,11 @@ need_postgres() {
         "  sudo apt-get install -y postgresql-17"
 }
 
+# Whether programs can be linked with libpq. A pg_config says nothing about it: postgresql-common has one as well.
+has_libpq() {
+    echo 'int main(void) { return 0; }' | cc -x c -o /dev/null - -L"$(pg_config --libdir 2>/dev/null || echo .)" -lpq 2>/dev/null
+}
+
 # The client graphql-ws, which tests of the sockets run with Node.js.
 need_socket_client() {
     command -v node >/dev/null && command -v npm >/dev/null || need_packages nodejs npm
